@@ -1,0 +1,11 @@
+/* Calls that are never right here: unbounded, not reentrant, or locale-dependent. Included first by base.h. */
+#pragma once
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#ifndef __cplusplus
+#pragma GCC poison sprintf vsprintf strcpy strcat strncpy strncat gets strtok atoi atol atof alloca
+#pragma GCC poison asctime ctime gmtime localtime
+#endif
