@@ -22,25 +22,29 @@ struct geo_pt {
 
 /* One or more segments of fixes; never joined by a false straight line. seg[i] is the index of the first point of
  * segment i; it ends where the next starts. t (Unix seconds) is NULL or has n entries, NaN where unknown.
- * Owner frees with geo_track_done. Zero-initialised is the empty track. */
+ * Owner frees with geo_track_done. Zero-initialised is the empty track. A track put together by hand takes its arrays
+ * from mem_alloc or mem_try_alloc and leaves the capacities at 0. */
 struct geo_track {
     struct geo_pt *pt;
     double *t;
     uint32_t *seg;
     size_t n, nseg;
+    size_t cap, seg_cap; /* what geo_track_add has room for; 0: not made by it */
 };
 void geo_track_done(struct geo_track *t);
 /* Checks range (|lat| <= 90, |lon| <= 180 after wrapping by at most one turn), finiteness, segment order. */
 int geo_track_check(const struct geo_track *t, struct err *err) MUST_CHECK;
 double geo_track_length_m(const struct geo_track *t);
 struct geo_pt geo_track_point(const struct geo_track *t, size_t i);
-/* Builder used by all readers: appends a point, starting a new segment first if asked. Refuses over the caps. */
+/* Builder used by all readers: appends a point, starting a new segment first if asked (the first point always does).
+ * A longitude beyond +-180 by at most one turn is wrapped. time_s is NaN when unknown; t is made when the first known
+ * time comes. Refuses coordinates out of range and anything over the caps; the track is then as before. */
 int geo_track_add(struct geo_track *t, struct geo_pt p, double time_s, bool new_segment, struct err *err) MUST_CHECK;
 
 /* ---- codecs -------------------------------------------------------------------------------------------- */
 
 /* Encoded polyline, https://developers.google.com/maps/documentation/utilities/polylinealgorithm, precision 5 or 6.
- * Truncated input, a byte outside 63..127 and coordinates out of range are PERMANENT errors naming the offset. */
+ * Truncated input, a byte outside 63..126 and coordinates out of range are PERMANENT errors naming the offset. */
 int geo_polyline_decode(struct span text, int precision, struct geo_track *ret, struct err *err) MUST_CHECK;
 void geo_polyline_encode(const struct geo_pt *pt, size_t n, int precision, struct buf *out);
 
