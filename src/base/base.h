@@ -99,7 +99,8 @@ void *arena_try_alloc(struct arena *a, size_t n) MUST_CHECK; /* NULL past the li
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_span_dup(struct arena *a, struct span s);        /* adds the NUL */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
-#define arena_new_array(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (n)))
+void *arena_alloc_array(struct arena *a, size_t item, size_t n); /* aborts if the product overflows */
+#define arena_new_array(a, type, n) ((type *)arena_alloc_array((a), sizeof(type), (n)))
 
 /* ---- growable arrays and buffers ----------------------------------------------------------------------- */
 

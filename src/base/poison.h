@@ -6,6 +6,7 @@
 #include <time.h>
 
 #ifndef __cplusplus
+#undef alloca /* a macro in glibc; gcc refuses to poison those */
 #pragma GCC poison sprintf vsprintf strcpy strcat strncpy strncat gets strtok atoi atol atof alloca
 #pragma GCC poison asctime ctime gmtime localtime
 #endif

@@ -45,7 +45,8 @@ struct op {
     struct ready ready;
     struct loop *loop;
     void (*cancel)(struct op *op);        /* provider's; may be NULL: cannot be cancelled */
-    void (*on_done)(struct op *op);       /* waiter's; runs from the ready queue */
+    void *provider;                       /* provider's own, for cancel */
+    void (*on_done)(struct op *op);       /* waiter's; runs from the ready queue; set by op_await */
     void *waiter;
     enum { OP_IDLE, OP_PENDING, OP_FINISHED, OP_DONE } state;
     bool cancelled;
@@ -56,8 +57,13 @@ void op_init(struct op *op, struct loop *l, void (*cancel)(struct op *op));
 void op_begin(struct op *op);
 /* err NULL: success. Queues on_done. */
 void op_finish(struct op *op, const struct err *err);
-/* No-op unless pending. */
+/* For providers that gave up because of cancel: finishes as "cancelled" (domain UV, UV_ECANCELED, RETRY). */
+void op_finish_cancelled(struct op *op);
+/* Asks the provider once; no-op unless pending. */
 void op_cancel(struct op *op);
+/* Calls on_done(op), with op->waiter set, once op has finished; from the ready queue even if it finished already. An op
+ * has one waiter. flow_wait and gather_add do this; call it only outside flows. The op must stay alive until then. */
+void op_await(struct op *op, void (*on_done)(struct op *op), void *waiter);
 
 /* A delay as an op. */
 struct timer_op {
@@ -67,12 +73,16 @@ struct timer_op {
 };
 void timer_op_start(struct timer_op *t, struct loop *l, int64_t delay_ms);
 
-/* Waits for all of several ops: begin, gather_add each *pending* op, then wait for gather.op. It fails with the
- * first error of its members, after all of them finished; cancel cancels them all. */
+/* Waits for all of several ops: gather_init, gather_add each begun op, wait for gather.op, all in one step (it closes
+ * to further members at the next drain, so that one without members finishes too). It fails with the error of the
+ * member that failed first, after all of them finished; cancel cancels them all. */
 struct gather {
     struct op op;
+    struct ready seal;
     struct op **member;
     size_t n, cap, left;
+    bool any_failed;
+    struct err first;
 };
 void gather_init(struct gather *g, struct loop *l, struct arena *a, size_t cap);
 void gather_add(struct gather *g, struct op *member);
@@ -102,9 +112,13 @@ struct flow {
     struct loop *loop;
     struct arena *arena;
     unsigned step;           /* index of the step that runs next or waits */
+    unsigned next_step;      /* where to go on */
+    bool started, in_step, ended;
     bool failed;
     bool cancelled;
+    bool timed_out;          /* the pending wait passed its deadline */
     bool tolerate;           /* the pending wait hands its error to the step */
+    int64_t timeout_ms;      /* of the pending wait */
     struct err err;
     struct op *pending;      /* NULL or the one op waited for */
     struct op *end_op;       /* finished when the flow ends; NULL or set by flow_call */
@@ -130,15 +144,18 @@ struct flow {
 void *flow_new(struct loop *l, const struct flow_def *def, size_t size, size_t arena_limit);
 /* Starts at step 0, from the ready queue. The flow frees itself when it ends. */
 void flow_start(struct flow *f);
-/* Starts child and makes *op finish when it ends, with its error if it failed. op lives in the parent. */
+/* Starts child and makes *op finish when it has ended and is freed, with its error if it failed. op lives in the
+ * parent; cancelling it cancels the child. */
 void flow_call(struct flow *child, struct op *op);
-/* Asks a running flow to end: its pending op is cancelled, no further step runs, it fails as cancelled (RETRY). */
+/* Asks a flow to end: its pending op is cancelled, no further step runs, it fails as cancelled (RETRY). Also for a flow
+ * that was made and not started: that is how to dispose of it (its on_end runs, from the ready queue). */
 void flow_cancel(struct flow *f);
 
 /* In a step: `return flow_wait(f, &w->op, import_STEP_save, 30000)`. If the op fails or timeout_ms (> 0) passes, the
  * flow fails with that error (a timeout cancels the op, waits for it to finish, and is class RETRY). */
 enum flow_next flow_wait(struct flow *f, struct op *op, unsigned next, int64_t timeout_ms);
-/* Same, but the next step runs in any case and looks at op->failed and op->err itself. */
+/* Same, but the next step runs in any case and looks at op->failed and op->err itself (a timeout stands there too,
+ * unless the op succeeded all the same). */
 enum flow_next flow_wait_any(struct flow *f, struct op *op, unsigned next, int64_t timeout_ms);
 /* `return flow_goto(f, import_STEP_read)`: continue elsewhere in the list (loops). */
 enum flow_next flow_goto(struct flow *f, unsigned next);

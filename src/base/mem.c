@@ -1,0 +1,33 @@
+#include "base/base.h"
+
+void *mem_try_alloc(size_t n)
+{
+    return calloc(1, n ? n : 1);
+}
+
+void *mem_alloc(size_t n)
+{
+    void *p = mem_try_alloc(n);
+    CHECK(p && "out of memory");
+    return p;
+}
+
+void *mem_realloc(void *p, size_t n)
+{
+    void *q = realloc(p, n ? n : 1);
+    CHECK(q && "out of memory");
+    return q;
+}
+
+char *mem_strdup(const char *s)
+{
+    size_t n = strlen(s) + 1;
+    char *copy = mem_alloc(n);
+    memcpy(copy, s, n);
+    return copy;
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
