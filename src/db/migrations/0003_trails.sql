@@ -1,0 +1,227 @@
+-- Trail coverage: sparse processing state, the `processing` view, and the triggers that turn any change of an
+-- activity or a route, by anybody, into the right jobs.
+
+-- The best geometry of an activity (recorded file or stream), where there is better than its summary. Segments are
+-- kept apart; M, where present, is Unix time in seconds.
+CREATE TABLE activity_tracks (
+    activity_id bigint PRIMARY KEY REFERENCES activities(id) ON DELETE CASCADE,
+    track geography NOT NULL,
+    origin text NOT NULL                            -- gpx, ...
+);
+
+-- One row for each activity that has been matched. epoch: that of the routes it was matched against.
+CREATE TABLE activity_state (
+    activity_id bigint PRIMARY KEY REFERENCES activities(id) ON DELETE CASCADE,
+    revision bigint NOT NULL,
+    epoch bigint NOT NULL,
+    matched_at timestamptz NOT NULL DEFAULT now(),
+    note text                                       -- why nothing could be matched, in words
+);
+
+-- One row for each route whose past activities have been looked up. A route_page is a list of them still to match.
+CREATE TABLE route_state (
+    route_id text PRIMARY KEY REFERENCES routes(id) ON DELETE CASCADE,
+    revision bigint NOT NULL,
+    epoch bigint NOT NULL,
+    listed_at timestamptz NOT NULL DEFAULT now(),
+    candidates bigint NOT NULL,
+    note text
+);
+CREATE TABLE route_pages (
+    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE,
+    page integer NOT NULL,
+    revision bigint NOT NULL,
+    activity_ids bigint[] NOT NULL,
+    PRIMARY KEY (route_id, page)
+);
+
+-- Counts up whenever a route's past activities are listed. A match reads it first and checks it under a share lock
+-- when it commits: so each pair is either seen by the match or listed for the route, whichever commits last.
+CREATE TABLE route_epoch (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    epoch bigint NOT NULL
+);
+INSERT INTO route_epoch (epoch) VALUES (1);
+
+CREATE VIEW processing AS
+SELECT md5(a.id || ':' || r.id)::uuid AS id,
+       greatest(a.inserted_at, r.created_at) AS created_at,
+       a.id AS activity_id,
+       r.id AS route_id,
+       CASE WHEN s.activity_id IS NOT NULL AND t.route_id IS NOT NULL AND p.activity_id IS NULL
+            THEN greatest(s.matched_at, t.listed_at)::timestamp END AS processing_started_at,
+       s.activity_id IS NOT NULL AND t.route_id IS NOT NULL AND p.activity_id IS NULL AS processed
+FROM activities a
+CROSS JOIN routes r
+LEFT JOIN activity_state s ON s.activity_id = a.id AND s.revision = a.revision
+LEFT JOIN route_state t ON t.route_id = r.id AND t.revision = r.revision
+LEFT JOIN (SELECT DISTINCT route_id, unnest(activity_ids) AS activity_id FROM route_pages) p
+    ON p.route_id = r.id AND p.activity_id = a.id;
+
+-- Who earned which metres of which route, with which activity, when.
+CREATE VIEW coverage_ledger AS
+SELECT s.athlete_id, s.route_id, s.activity_id, a.start_date, a.name, s.start_m, s.end_m
+FROM route_sections s JOIN activities a ON a.id = s.activity_id
+WHERE s.start_m IS NOT NULL;
+
+-- The triggers below act with the rights of whoever migrated: the frontend's role needs none on the queue.
+
+CREATE FUNCTION waymark_activity_revise() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.revision = OLD.revision AND (NEW.id <> OLD.id OR NEW.athlete_id <> OLD.athlete_id
+            OR NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea) THEN
+        NEW.revision := OLD.revision + 1;
+        -- Better geometry of what is no longer this track would bring cropped metres back.
+        IF NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea THEN
+            DELETE FROM activity_tracks WHERE activity_id = OLD.id;
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER waymark_activity_revise BEFORE UPDATE ON activities
+    FOR EACH ROW EXECUTE FUNCTION waymark_activity_revise();
+
+-- Queues a match for each of these activities. The conflict clause touches a queued twin on purpose: its row lock
+-- keeps the twin from being claimed, and finishing, before our change can be seen.
+CREATE FUNCTION waymark_queue_matches(ids bigint[], athletes bigint[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
+    SELECT 'trails', 'match', 10, 'match:' || u.id, u.athlete, jsonb_build_object('activity', u.id)
+    FROM unnest(ids, athletes) u(id, athlete) ORDER BY u.id
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+$$;
+
+-- Queues a recomputation of whatever these athletes have in route_stats.
+CREATE FUNCTION waymark_queue_stats(athletes bigint[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
+    SELECT 'trails', 'stats', 20, 'stats:' || u.athlete, u.athlete, jsonb_build_object('athlete', u.athlete)
+    FROM (SELECT DISTINCT a FROM unnest(athletes) a) u(athlete) ORDER BY u.athlete
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+$$;
+
+CREATE FUNCTION waymark_queue_routes(ids text[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO q.job (queue, kind, prio, ukey, payload)
+    SELECT 'trails', 'route', 0, 'route:' || u.id, jsonb_build_object('route', u.id)
+    FROM unnest(ids) u(id) ORDER BY u.id
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+$$;
+
+CREATE FUNCTION waymark_activities_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM waymark_queue_matches(array_agg(n.id), array_agg(n.athlete_id)) FROM new_rows n HAVING count(*) > 0;
+    ELSIF TG_OP = 'UPDATE' THEN
+        PERFORM waymark_queue_matches(array_agg(n.id), array_agg(n.athlete_id))
+        FROM new_rows n LEFT JOIN old_rows o ON o.id = n.id
+        WHERE o.id IS NULL OR n.revision <> o.revision HAVING count(*) > 0;
+        -- Its sections follow when it is matched again; until then the sums of both athletes are due.
+        PERFORM waymark_queue_stats(array_agg(o.athlete_id))
+        FROM old_rows o LEFT JOIN new_rows n ON n.id = o.id
+        WHERE n.id IS NULL OR n.athlete_id <> o.athlete_id HAVING count(*) > 0;
+    ELSE
+        PERFORM waymark_queue_stats(array_agg(o.athlete_id)) FROM old_rows o HAVING count(*) > 0;
+    END IF;
+    NOTIFY processing;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER waymark_activities_inserted AFTER INSERT ON activities REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_activities_changed();
+CREATE TRIGGER waymark_activities_updated AFTER UPDATE ON activities REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_activities_changed();
+CREATE TRIGGER waymark_activities_deleted AFTER DELETE ON activities REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_activities_changed();
+
+CREATE FUNCTION waymark_activities_truncated() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM waymark_queue_stats(array_agg(athlete_id)) FROM route_stats HAVING count(*) > 0;
+    NOTIFY processing;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER waymark_activities_truncated AFTER TRUNCATE ON activities
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_activities_truncated();
+
+-- A better (or worse) track is a new revision of its activity.
+CREATE FUNCTION waymark_track_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE activities SET revision = revision + 1 WHERE id IN (SELECT activity_id FROM changed_rows);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER waymark_track_inserted AFTER INSERT ON activity_tracks REFERENCING NEW TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_track_changed();
+CREATE TRIGGER waymark_track_updated AFTER UPDATE ON activity_tracks REFERENCING NEW TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_track_changed();
+CREATE TRIGGER waymark_track_deleted AFTER DELETE ON activity_tracks REFERENCING OLD TABLE AS changed_rows
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION waymark_track_changed();
+
+CREATE FUNCTION waymark_route_revise() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.length := ST_Length(NEW.track);
+    ELSIF NEW.track::geometry::bytea IS DISTINCT FROM OLD.track::geometry::bytea OR NEW.id <> OLD.id
+            OR NEW.tolerance_m <> OLD.tolerance_m THEN
+        NEW.length := ST_Length(NEW.track);
+        NEW.revision := OLD.revision + 1;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER waymark_route_revise BEFORE INSERT OR UPDATE ON routes
+    FOR EACH ROW EXECUTE FUNCTION waymark_route_revise();
+
+CREATE FUNCTION waymark_routes_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM waymark_queue_routes(array_agg(n.id)) FROM new_rows n HAVING count(*) > 0;
+    ELSE
+        PERFORM waymark_queue_routes(array_agg(n.id)) FROM new_rows n LEFT JOIN old_rows o ON o.id = n.id
+        WHERE o.id IS NULL OR n.revision <> o.revision HAVING count(*) > 0;
+    END IF;
+    NOTIFY processing;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER waymark_routes_inserted AFTER INSERT ON routes REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_routes_changed();
+CREATE TRIGGER waymark_routes_updated AFTER UPDATE ON routes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_routes_changed();
+
+-- What was here before us: every route is listed and every activity matched anew, and every sum recomputed after.
+SELECT waymark_queue_routes(array_agg(id)) FROM routes HAVING count(*) > 0;
+SELECT waymark_queue_matches(array_agg(id), array_agg(athlete_id)) FROM activities HAVING count(*) > 0;
+UPDATE route_stats SET stale = true;
+SELECT waymark_queue_stats(array_agg(athlete_id)) FROM route_stats HAVING count(*) > 0;
+
+-- See route_epoch.
+CREATE FUNCTION waymark_check_epoch(expected bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    now_at bigint;
+BEGIN
+    SELECT epoch INTO now_at FROM route_epoch FOR SHARE;
+    IF now_at <> expected THEN
+        RAISE EXCEPTION 'routes were listed since they were read' USING ERRCODE = 'WM002';
+    END IF;
+END $$;
+
+-- A page of a route is matched against the route it was listed for, or read again.
+CREATE FUNCTION waymark_check_route(route text, expected bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM FROM routes WHERE id = route AND revision = expected FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'route % changed since it was read', route USING ERRCODE = 'WM002';
+    END IF;
+END $$;
+
+-- What is left of a page: if all of it is done the page goes, else it stays shorter, with a job of its own.
+CREATE FUNCTION waymark_page_done(route text, number integer, of_revision bigint, done bigint[]) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    rest bigint[];
+BEGIN
+    SELECT array_agg(u.id ORDER BY u.id) INTO rest
+    FROM route_pages p, unnest(p.activity_ids) u(id) JOIN activities a ON a.id = u.id
+    WHERE p.route_id = route AND p.page = number AND p.revision = of_revision AND u.id <> ALL (done);
+    IF rest IS NULL OR cardinality(done) = 0 THEN
+        DELETE FROM route_pages WHERE route_id = route AND page = number AND revision = of_revision;
+        RETURN;
+    END IF;
+    UPDATE route_pages SET activity_ids = rest WHERE route_id = route AND page = number;
+    INSERT INTO q.job (queue, kind, prio, ukey, payload)
+    VALUES ('trails', 'page', 10, 'page:' || route || ':' || number, jsonb_build_object('route', route, 'page', number))
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+END $$;

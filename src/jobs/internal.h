@@ -1,0 +1,111 @@
+/* Shared by the files of jobs/ only. */
+#pragma once
+
+#include "jobs/jobs.h"
+#include "jobs_sql.h"
+
+enum {
+    JOBS_MAGIC = 0x6a6f6273,
+    JOBS_CALL_MS = 10000,       /* deadline of the queue's own statements */
+    JOBS_BEAT_MS = 2000,
+    JOBS_SESSION_GONE_MS = 4000, /* its database session is gone this long: it had two chances to reconnect */
+    JOBS_SILENT_MS = 30000,     /* no beat this long, though its session stands: it hangs */
+    JOBS_HINT_MS = 50,
+    JOBS_FAILED_CLAIM_MS = 500, /* between claims that fail; the pool spaces its attempts to connect by itself */
+    JOBS_FENCED_MAX = 3,        /* times one batch may lose jobs to a rescuer before it is left to it */
+};
+
+enum jobs_state { JOBS_NEW, JOBS_RUNNING, JOBS_DRAINING, JOBS_DRAINED };
+
+/* One batch in flight: its flow, then the flow that writes what became of it. */
+struct jobs_run {
+    struct jobs_batch batch; /* first: handlers see only this */
+    struct jobs_run *next, *prev;
+    struct op op;            /* end of the handler's flow */
+    struct flow *flow;       /* the handler's, while it runs */
+    unsigned fenced;
+};
+
+/* Another instance as this one has seen it, on this one's monotonic clock. */
+struct jobs_peer {
+    int64_t id, beat;
+    int64_t beat_seen_ms;    /* when this beat was first seen */
+    int64_t session_gone_ms; /* when its session was first missed; 0: it was there */
+    bool present;            /* in the latest answer */
+};
+
+struct jobs {
+    uint32_t magic;
+    struct loop *loop;
+    struct db_pool *pool;
+    struct db_pool *beat_pool; /* one connection, for the heartbeat alone */
+    struct jobs_conf conf;
+    const struct jobs_kind *kinds;
+    size_t nkinds;
+    enum jobs_state state;
+    int64_t owner;             /* 0 while not registered */
+
+    bool look;                 /* something may be ready */
+    bool dry;                  /* the last claim found nothing */
+    bool claiming;
+    bool audit;                /* a claim's answer was lost: give back what we hold unknowingly, before the next */
+    int64_t down_since_ms;     /* first failure of a row of failures; 0: the database answers */
+    struct err down_err;
+    uv_timer_t poll;           /* next look without a hint */
+    uv_timer_t hint;
+    bool hint_set;
+
+    struct jobs_run *runs;     /* in flight */
+    struct jobs_run *queued;   /* claimed, waiting for a slot */
+    unsigned nruns;
+    unsigned outcomes;         /* outcome flows alive */
+
+    struct ticker *beat;
+    bool beating;
+    struct {
+        VEC(struct jobs_peer);
+    } peers;
+
+    struct op *idle;
+    int64_t idle_fail_ms;
+    struct op *drain;
+    int64_t drain_until_ms;
+    uv_timer_t drain_timer;
+    bool leaving;
+
+    unsigned open_handles;
+    void (*on_closed)(void *ctx);
+    void *on_closed_ctx;
+    bool closing;
+    struct jobs_counts counts;
+};
+
+/* jobs.c: looks at everything that might have to happen next. Called after every change. */
+void jobs__pump(struct jobs *q);
+/* jobs.c: look again after so many milliseconds, if nothing wakes us before. */
+void jobs__poll_in(struct jobs *q, int64_t ms);
+/* jobs.c: notes a failure or a success of the queue's own calls; logs the change only. */
+void jobs__db_failed(struct jobs *q, const struct err *err);
+void jobs__db_worked(struct jobs *q);
+
+/* jobs_claim.c */
+void jobs__claim(struct jobs *q);
+
+/* jobs_run.c */
+struct jobs_run *jobs__run_new(struct jobs *q, const struct jobs_kind *kind, size_t capacity);
+void jobs__run_queue(struct jobs *q, struct jobs_run *run); /* at the end of the waiting ones */
+void jobs__run_start(struct jobs *q, struct jobs_run *run);
+struct jobs_run *jobs__run_free(struct jobs_run *run);
+size_t jobs__run_ids(const struct jobs_batch *b, struct arena *a, int64_t **ids, int64_t **attempts);
+
+/* jobs_outcome.c: writes what became of a batch whose flow failed. */
+void jobs__outcome(struct jobs *q, struct jobs_run *run, const struct err *why);
+
+/* jobs_instance.c: registers, beats, watches, rescues; and the goodbye. */
+void jobs__beat(struct jobs *q);
+void jobs__leave(struct jobs *q);
+int64_t jobs__now(const struct jobs *q);
+
+/* jobs_place.c: names this machine and process. */
+void jobs__place(struct buf *out);
+int64_t jobs__pid_started(int pid); /* clock ticks after boot; 0: no such process */

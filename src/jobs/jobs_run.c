@@ -1,0 +1,114 @@
+/* A batch in flight: its handler's flow, and what to do when that ends. */
+#include "jobs/internal.h"
+
+struct jobs_run *jobs__run_new(struct jobs *q, const struct jobs_kind *kind, size_t capacity)
+{
+    struct jobs_run *run = mem_alloc(sizeof(*run));
+    struct arena *a = arena_new(0);
+    run->batch = (struct jobs_batch){
+        .jobs = q,
+        .arena = a,
+        .kind = kind,
+        .owner = q->owner,
+        .job = arena_new_array(a, struct jobs_job, capacity),
+    };
+    return run;
+}
+
+struct jobs_run *jobs__run_free(struct jobs_run *run)
+{
+    if (run) {
+        arena_free(run->batch.arena);
+        mem_free(run);
+    }
+    return NULL;
+}
+
+size_t jobs__run_ids(const struct jobs_batch *b, struct arena *a, int64_t **ids, int64_t **attempts)
+{
+    *ids = arena_new_array(a, int64_t, b->n + 1);
+    int64_t *tries = arena_new_array(a, int64_t, b->n + 1);
+    for (size_t i = 0; i < b->n; i++) {
+        (*ids)[i] = b->job[i].id;
+        tries[i] = b->job[i].attempt;
+    }
+    if (attempts) {
+        *attempts = tries;
+    }
+    return b->n;
+}
+
+void jobs_add_finish(struct db_unit *u, const struct jobs_batch *b, size_t n)
+{
+    int64_t *ids, *attempts;
+    CHECK(n <= b->n);
+    (void)jobs__run_ids(b, u->arena, &ids, &attempts);
+    db_add(u, &SQL_jobs_finish);
+    db_p_i64_array(u, ids, n);
+    db_p_i64_array(u, attempts, n);
+    db_p_i64(u, b->owner);
+}
+
+void jobs_finished(struct jobs_batch *b, size_t n)
+{
+    CHECK(n <= b->n);
+    b->job += n;
+    b->n -= n;
+    b->jobs->counts.finished += n;
+    b->jobs->counts.in_flight_jobs -= (unsigned)n;
+}
+
+void jobs__run_queue(struct jobs *q, struct jobs_run *run)
+{
+    struct jobs_run **end = &q->queued;
+    while (*end) {
+        end = &(*end)->next;
+    }
+    run->next = NULL;
+    *end = run;
+}
+
+static void unlink_run(struct jobs *q, struct jobs_run *run)
+{
+    *(run->prev ? &run->prev->next : &q->runs) = run->next;
+    if (run->next) {
+        run->next->prev = run->prev;
+    }
+    run->next = run->prev = NULL;
+    q->nruns--;
+    q->counts.in_flight_batches = q->nruns;
+    q->counts.in_flight_jobs -= (unsigned)run->batch.n;
+}
+
+static void run_ended(struct op *op)
+{
+    struct jobs_run *run = op->waiter;
+    struct jobs *q = run->batch.jobs;
+    run->flow = NULL;
+    unlink_run(q, run);
+    if (op->failed) {
+        jobs__outcome(q, run, &op->err);
+    } else {
+        CHECK(run->batch.n == 0);
+        jobs__run_free(run);
+    }
+    jobs__pump(q);
+}
+
+void jobs__run_start(struct jobs *q, struct jobs_run *run)
+{
+    CHECK(run->batch.n > 0);
+    run->prev = NULL;
+    run->next = q->runs;
+    if (q->runs) {
+        q->runs->prev = run;
+    }
+    q->runs = run;
+    q->nruns++;
+    q->counts.in_flight_batches = q->nruns;
+    q->counts.in_flight_jobs += (unsigned)run->batch.n;
+    run->flow = run->batch.kind->start(&run->batch, run->batch.kind->ctx);
+    flow_call(run->flow, &run->op);
+    run->op.on_done = run_ended;
+    run->op.waiter = run;
+}

@@ -1,0 +1,3 @@
+-- Tells the other instances to look.
+-- $1 text channel
+SELECT pg_notify($1, '')

@@ -1,0 +1,75 @@
+#include "trails/internal.h"
+
+#include <jansson.h>
+
+struct trails *trails_open(struct db_pool *pool, const struct trails_conf *conf)
+{
+    struct trails *t = mem_alloc(sizeof(*t));
+    t->loop = db_pool_loop(pool);
+    t->pool = pool;
+    t->conf = *conf;
+    t->cache = trails__cache_new(conf->route_cache_bytes);
+    return t;
+}
+
+struct trails *trails_free(struct trails *t)
+{
+    if (t) {
+        trails__cache_free(t->cache);
+        mem_free(t);
+    }
+    return NULL;
+}
+
+void trails_kinds(struct trails *t, struct jobs_kind out[TRAILS_KINDS])
+{
+    out[0] = (struct jobs_kind){"route", 1, trails__route_start, t};
+    out[1] = (struct jobs_kind){"match", t->conf.batch_size, trails__match_start, t};
+    out[2] = (struct jobs_kind){"page", 1, trails__page_start, t};
+    out[3] = (struct jobs_kind){"stats", 100, trails__stats_start, t};
+}
+
+static json_t *payload_value(const char *payload, const char *key, json_t **root, struct err *err)
+{
+    *root = json_read(span_of(payload), 64 * 1024, 8, err);
+    json_t *v = *root ? json_object_get(*root, key) : NULL;
+    if (!v) {
+        (void)err_set(err, ERR_DATA, ERR_BUG, "job payload %.100s lacks \"%s\"", payload, key);
+    }
+    return v;
+}
+
+int trails__payload_i64(const char *payload, const char *key, int64_t *ret, struct err *err)
+{
+    json_t *root;
+    json_t *v = payload_value(payload, key, &root, err);
+    int rc = json_is_integer(v) ? 0 : -1;
+    if (rc == 0) {
+        *ret = json_integer_value(v);
+    } else if (v) {
+        (void)err_set(err, ERR_DATA, ERR_BUG, "job payload %.100s: \"%s\" is not an integer", payload, key);
+    }
+    json_decref(root);
+    return rc;
+}
+
+int trails__payload_text(const char *payload, const char *key, struct arena *a, char **ret, struct err *err)
+{
+    json_t *root;
+    json_t *v = payload_value(payload, key, &root, err);
+    int rc = json_is_string(v) ? 0 : -1;
+    if (rc == 0) {
+        *ret = arena_strdup(a, json_string_value(v));
+    } else if (v) {
+        (void)err_set(err, ERR_DATA, ERR_BUG, "job payload %.100s: \"%s\" is not a string", payload, key);
+    }
+    json_decref(root);
+    return rc;
+}
+
+/* Serialisation failures, deadlocks, and our own "read again". */
+bool trails__try_again(const struct err *err)
+{
+    return strcmp(err->sqlstate, "40001") == 0 || strcmp(err->sqlstate, "40P01") == 0 ||
+           strcmp(err->sqlstate, "WM002") == 0;
+}

@@ -1,0 +1,125 @@
+/* Worker threads. Touches nothing but its item. */
+#include "base/base.h"
+#include "geo/geo.h"
+#include "trails/internal.h"
+
+static int prepare_one(struct trails_prepare_item *it)
+{
+    struct geo_track line = {0};
+    int rc = -1;
+    if (!it->wkb.p) {
+        rc = err_set(&it->err, ERR_DATA, ERR_PERMANENT, "route %s has no track", it->id);
+    } else if (geo_ewkb_read(it->wkb, false, &line, &it->err) == 0) {
+        it->geo = geo_route_new(&line, it->tolerance_m, &it->err);
+        rc = it->geo ? 0 : -1;
+    }
+    geo_track_done(&line);
+    return rc;
+}
+
+int trails__prepare_run(struct work *w, struct err *err)
+{
+    struct trails_prepare *p = container_of(w, struct trails_prepare, work);
+    for (size_t i = 0; i < p->n; i++) {
+        struct trails_prepare_item *it = &p->item[i];
+        /* A route that cannot be prepared keeps its reason; the others go on. Want of memory is another matter. */
+        if (prepare_one(it) != 0 && it->err.class != ERR_PERMANENT) {
+            *err = it->err;
+            return err_wrap(err, "preparing route %s", it->id);
+        }
+    }
+    if (p->want_chunks && p->item[0].geo) {
+        return geo_route_chunks(p->item[0].geo, TRAILS_CHUNK_M, &p->chunks, err);
+    }
+    return 0;
+}
+
+static void add_row(struct trails_match_item *m, struct trails_rows *rows, size_t activity, size_t route,
+                    struct geo_interval iv, const struct geo_pt *pt, size_t n)
+{
+    size_t offset = m->wkb.n;
+    if (n > 0) {
+        geo_ewkb_line(pt, n, &m->wkb);
+    }
+    *vec_push(rows) = (struct trails_row){activity, route, iv.a, iv.b, offset, m->wkb.n - offset};
+}
+
+static void add_match(struct trails_match_item *m, size_t activity, size_t route, const struct geo_match *found)
+{
+    const struct geo_pt *lattice;
+    const double *measure;
+    (void)geo_route_lattice(m->route[route]->geo, &lattice, &measure);
+    for (size_t i = 0; i < found->n; i++) {
+        const struct geo_section *s = &found->section[i];
+        add_row(m, &m->sections, activity, route, s->iv, lattice + s->first, s->last - s->first + 1);
+    }
+    const struct geo_track *t = &found->pieces;
+    for (size_t i = 0; i < t->nseg; i++) {
+        size_t first = t->seg[i], end = i + 1 < t->nseg ? t->seg[i + 1] : t->n;
+        if (end - first >= 2) {
+            add_row(m, &m->pieces, activity, route, (struct geo_interval){0, 0}, t->pt + first, end - first);
+        }
+    }
+    if (found->n > 0 || t->n > 0) {
+        add_row(m, &m->relevant, activity, route, (struct geo_interval){0, 0}, NULL, 0);
+    }
+}
+
+static int match_activity(struct trails_match_item *m, const struct geo_index *index, size_t *near, size_t activity,
+                          struct err *err)
+{
+    struct trails_activity *a = &m->activity[activity];
+    struct geo_track track = {0};
+    struct geo_activity *prepared = NULL;
+    int rc = 0;
+    if (!a->wkb.p) {
+        a->note = "no track";
+    } else if (geo_ewkb_read(a->wkb, a->is_best, &track, err) != 0 ||
+               !(prepared = geo_activity_new(&track, err))) {
+        rc = -1;
+    }
+    size_t n = prepared ? geo_index_query(index, prepared, near) : 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct geo_match found = {0};
+        rc = geo_match(m->route[near[i]]->geo, prepared, &found, err);
+        if (rc == 0) {
+            add_match(m, activity, near[i], &found);
+        }
+        geo_match_done(&found);
+    }
+    geo_activity_free(prepared);
+    geo_track_done(&track);
+    if (rc != 0 && err->class == ERR_PERMANENT) {
+        a->note = arena_strdup(m->arena, err->msg); /* this one earns nothing; the others go on */
+        rc = 0;
+    }
+    return rc;
+}
+
+int trails__match_run(struct work *w, struct err *err)
+{
+    struct trails_match_item *m = container_of(w, struct trails_match_item, work);
+    const struct geo_route **routes = arena_new_array(m->arena, const struct geo_route *, m->nroutes + 1);
+    size_t *near = arena_new_array(m->arena, size_t, m->nroutes + 1);
+    for (size_t i = 0; i < m->nroutes; i++) {
+        routes[i] = m->route[i]->geo;
+    }
+    struct geo_index *index = geo_index_new(routes, m->nroutes, err);
+    int rc = index ? 0 : -1;
+    for (size_t i = 0; i < m->nactivities && rc == 0; i++) {
+        if (m->activity[i].present) {
+            rc = match_activity(m, index, near, i, err);
+        }
+    }
+    geo_index_free(index);
+    return rc;
+}
+
+void trails__match_item_done(struct trails_match_item *m)
+{
+    vec_done(&m->sections);
+    vec_done(&m->pieces);
+    vec_done(&m->relevant);
+    buf_done(&m->wkb);
+    m->arena = arena_free(m->arena);
+}
