@@ -45,7 +45,7 @@ struct config {
     struct arena *arena;
     struct {
         VEC(struct base__setting);
-    } given; /* in the order they were given */
+    } given;                       /* in the order they were given */
     struct base__setting **winner; /* by key, after config_check; NULL: the fallback or nothing */
     bool checked;
 };
