@@ -16,11 +16,11 @@ BEGIN {
     rule("setjmp longjmp sigsetjmp siglongjmp", "", "no jumps across frames of libuv, libpq or GEOS")
     rule("system popen", "", "a shell gets in between; use uv_spawn")
     rule("fork vfork", "", "use uv_spawn")
-    rule("exit _exit quick_exit", "cli main", "only the top ends the process")
+    rule("exit _exit quick_exit", "cli main loop", "only the top ends the process")
     rule("sleep usleep nanosleep", "", "blocks the loop; use a timer_op")
     rule("signal sigaction", "loop", "signals are the loop's")
     rule("rand srand random srandom drand48", "", "predictable and shared; use RAND_bytes")
-    rule("getenv setenv putenv", "base app cli main", "settings come through the configuration")
+    rule("getenv setenv putenv", "base loop app cli main", "settings come through the configuration")
     rule("getaddrinfo gethostbyname", "", "blocks; use uv_getaddrinfo")
     rule("uv_queue_work uv_run uv_default_loop uv_loop_init", "loop", "belongs to loop/")
     rule("PQexec PQexecParams PQexecPrepared PQprepare PQconnectdb PQconnectdbParams PQsetdbLogin PQping PQpingParams PQreset", "", \

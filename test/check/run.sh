@@ -90,9 +90,9 @@ config)
 leftovers)
     # Notes to oneself belong into an issue; paths of one machine into nobody's checkout.
     bad=0
-    grep -rnoE '\b(TODO|FIXME|XXX)\b' src | found "an unfinished note" || bad=1
-    grep -rnoIE '(^|[^A-Za-z0-9_.])/(work|root|Users|home/[a-z]+)/[A-Za-z0-9_.-]+' . --exclude-dir=.git --exclude-dir='build*' \
-        --exclude-dir=fixture --exclude-dir=data | found "a path of one machine" || bad=1
+    { grep -rnoE '\b(TODO|FIXME|XXX)\b' src || true; } | found "an unfinished note" || bad=1
+    { grep -rnoIE '(^|[^A-Za-z0-9_.])/(work|root|Users|home/[a-z]+)/[A-Za-z0-9_.-]+' . --exclude-dir=.git \
+        --exclude-dir='build*' --exclude-dir=fixture || true; } | found "a path of one machine" || bad=1
     exit $bad
     ;;
 shell)
