@@ -86,15 +86,27 @@ void geo_file_done(struct geo_file *f);
 
 /* ---- route assembly ------------------------------------------------------------------------------------ */
 
-/* Joins the segments of a route into one line: puts them in order and direction (each segment's ends are matched to
- * the nearest free end), drops exact repeats of a whole segment, and bridges gaps of at most max_gap_m (default 200).
- * A gap larger than that is a PERMANENT error that names its length and both coordinates and what can be done
- * ("import the parts as routes of their own or raise --max-gap"). Points equal to their predecessor are removed. If
- * first and last are within 50 m, *ret_closed. segments_reordered tells whether the order or a direction changed. */
+/* Joins the segments of a route into one line; there is never a straight jump longer than max_gap_m (default 200) in
+ * it that was not inside one of the segments.
+ *  - Exact repeats of a segment and segments without length are dropped, and points equal to their predecessor.
+ *  - The order of the file is kept where it makes a line; else each end is joined with the nearest free one (segments
+ *    may be turned round). The direction is the one in which most of the length was given.
+ *  - A segment or chain that leaves the line inside another segment and returns to it (within 50 m) is a variant and
+ *    left out, as long as all variants together have less than a tenth of the length: tell the user, info says how many.
+ *  - Anything else that is left over is a PERMANENT error that names the gap with its length and both coordinates, or
+ *    the place where lines branch, and what can be done ("import the parts as routes of their own or raise
+ *    --max-gap"). More than 5,000 segments are refused.
+ * Times are not kept. *ret and *info are set on success only; info may be NULL. */
 struct geo_join_info {
-    bool closed;
-    size_t segments, reordered, reversed, dropped;
-    double largest_gap_m;
+    bool closed;         /* first and last point are within 50 m */
+    size_t segments;     /* in the line */
+    size_t reordered;    /* of them not in the place where the file has them */
+    size_t reversed;     /* of them turned round */
+    size_t dropped;      /* repeats and segments without length */
+    size_t variants;     /* segments left out because the line goes another way between the same two places */
+    double variants_m;
+    double largest_gap_m;  /* bridged between two segments */
+    double longest_edge_m; /* inside a segment: a straight jump that the file itself has cannot be told from a path */
 };
 int geo_join(const struct geo_track *in, double max_gap_m, struct geo_track *ret, struct geo_join_info *info,
              struct err *err) MUST_CHECK;

@@ -140,3 +140,163 @@ int geo__route_tree(struct geo_route *r, struct err *err) MUST_CHECK;
 bool geo__route_meets(const struct geo_route *r, const struct geo__box *box);
 /* The edges whose own boxes meet the box, as ascending ranges; false without memory. */
 bool geo__route_edges(const struct geo_route *r, const struct geo__box *box, struct geo__ranges *out) MUST_CHECK;
+
+/* ---- geo_activity.c ------------------------------------------------------------------------------------ */
+
+struct geo__vertex {
+    struct geo_xyz p;
+    double t; /* metres along the activity, over breaks the straight way */
+};
+
+/* A run of edges with a box of its own, inside one segment. */
+struct geo__block {
+    struct geo__box box;
+    uint32_t first, end; /* edges; edge i runs from vertex i to i + 1 */
+};
+
+enum { GEO__ACTIVITY_BOXES = 32 };
+
+/* Degrees are kept from the start; what is projected is made when a route first comes near, since most pairs of an
+ * account are far apart. That write is why an activity belongs to one thread. */
+struct geo__projected {
+    struct geo__vertex *v;
+    struct geo__block *block;
+    size_t nblock, block_cap;
+    struct geo__box box;
+};
+struct geo_activity {
+    struct geo_pt *pt;
+    size_t n, pt_cap;
+    uint32_t *seg; /* first vertex of each segment; jumps split segments too */
+    size_t nseg, seg_cap;
+    struct geo__degrees box[GEO__ACTIVITY_BOXES], all;
+    size_t nbox;
+    struct geo__projected *projected; /* never NULL; v is NULL until projected */
+};
+/* One past the last vertex of a segment. */
+static inline size_t geo__activity_end(const struct geo_activity *a, size_t seg)
+{
+    return seg + 1 < a->nseg ? a->seg[seg + 1] : a->n;
+}
+int geo__activity_project(const struct geo_activity *a, struct err *err) MUST_CHECK;
+
+/* ---- geo_match*.c -------------------------------------------------------------------------------------- */
+
+/* A place on the route where a sample may be. */
+struct geo__cand {
+    double s, d;   /* measure; distance of the sample */
+    double cost;   /* of the best explanation that ends here */
+    uint32_t edge; /* of the matching line */
+    int32_t from;  /* candidate of the sample before, or GEO__OFF */
+    bool linked;   /* walked here from there, not jumped */
+};
+enum { GEO__OFF = -1 };
+
+/* A point of the activity, every step of its way. */
+struct geo__sample {
+    struct geo_xyz p;
+    double t;
+    double off_cost;       /* of the best explanation in which the person is off the route here */
+    int32_t off_from;      /* candidate of the sample before, or GEO__OFF */
+    uint32_t first, n;     /* its candidates */
+    uint32_t vertex;       /* edge of the activity it lies on */
+    int32_t chosen;        /* candidate, or GEO__OFF */
+    bool linked;           /* chosen was walked to from the chosen one before */
+};
+
+/* Consecutive samples that all have candidates: what lies between two runs is off the route by any explanation. */
+struct geo__run {
+    struct geo__sample *sample;
+    size_t n, sample_cap;
+    struct geo__cand *cand;
+    size_t ncand, cand_cap;
+};
+
+/* A stretch of a run that was walked along the route without a break, ends trimmed. */
+struct geo__pass {
+    double t0, t1, s0, s1;
+    uint32_t v0, v1; /* edges of the activity */
+};
+
+struct geo__found {
+    struct geo_interval *iv;
+    size_t n, iv_cap;
+    struct geo__pass *pass;
+    size_t npass, pass_cap;
+};
+
+struct geo__matcher {
+    const struct geo_route *r;
+    const struct geo_activity *a;
+    struct geo__ranges near;
+    struct geo__run run;
+    struct geo__found found;
+    struct {
+        struct geo_interval *u; /* scratch: parts of one edge */
+        size_t n, cap;
+        bool open;
+        uint32_t edge; /* where the open piece ends so far */
+        double end;
+        struct geo_track *out;
+        double *length_m;
+    } piece;
+};
+
+/* Distance between samples, metres. Half the inner distance at the default tolerance. */
+#define GEO__STEP_M 20.0
+
+/* All fill *err only for want of memory or over a cap. */
+int geo__match_walk(struct geo__matcher *m, struct err *err) MUST_CHECK;
+/* Appends the candidates of a sample, ascending by measure. */
+bool geo__match_candidates(struct geo__matcher *m, struct geo__sample *s) MUST_CHECK;
+/* Chooses the explanation of a finished run. */
+void geo__match_explain(const struct geo_route *r, struct geo__run *run);
+/* Difference of measures from a to b, the short way round on a closed route. */
+double geo__match_ds(const struct geo_route *r, double a, double b);
+/* How far the measure may go while the activity goes dt. */
+double geo__match_reach(const struct geo_route *r, double dt);
+/* Credits a stretch in measures that may run over the seam of a closed route. */
+bool geo__match_add(struct geo__matcher *m, double a, double b) MUST_CHECK;
+/* Turns an explained run into intervals and passes. */
+bool geo__match_credit(struct geo__matcher *m) MUST_CHECK;
+/* Closes gaps between passes; then found.iv is a union. */
+bool geo__match_bridge(struct geo__matcher *m) MUST_CHECK;
+/* The parts of edge e between fractions u0 and u1 inside the corridor; m->near holds the route's edges there. */
+int geo__match_piece(struct geo__matcher *m, uint32_t e, double u0, double u1, struct err *err) MUST_CHECK;
+int geo__match_piece_end(struct geo__matcher *m, struct err *err) MUST_CHECK;
+
+/* ---- geo_join.c, geo_join_side.c ----------------------------------------------------------------------- */
+
+/* A segment to be joined. Its ends are numbered 2 * part and 2 * part + 1; e ^ 1 is the other end of the same part. */
+struct geo__part {
+    size_t segment, first, n; /* of the track: which segment, its points */
+    double length_m, longest_m; /* longest: its longest edge */
+};
+
+#define GEO__JOIN_NONE UINT32_MAX
+
+/* Parts joined end to end, as the ends at which they are entered. */
+struct geo__chain {
+    uint32_t *entry;
+    size_t n;
+    double length_m;
+};
+
+struct geo__join {
+    const struct geo_track *in;
+    double max_gap_m;
+    struct err *err;
+    struct geo_join_info info;
+    struct geo__part *part;
+    size_t n;
+    struct geo_xyz *end;
+    uint32_t *mate;           /* by end: the end it is joined with, or NONE */
+    uint32_t *root;           /* by part: union-find over chains, so that no chain bites its own tail */
+    struct geo__chain *chain; /* longest first: [0] is the line */
+    size_t nchain;
+    uint32_t *order;   /* room for all chains' entries */
+    uint32_t *scratch; /* room for one number a part */
+};
+
+/* Counts the chains beside the line that may be left out as variants; the first that may not is the error. */
+int geo__join_side(struct geo__join *j, const struct geo_track *line) MUST_CHECK;
