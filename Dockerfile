@@ -16,7 +16,7 @@ COPY --from=build /src/dev /src/deps/packages.txt /tmp/setup/
 RUN mkdir /tmp/setup/deps && mv /tmp/setup/packages.txt /tmp/setup/deps/ \
  && /tmp/setup/dev packages run image \
  && rm -rf /tmp/setup /var/lib/apt/lists/* \
- && useradd --system --user-group --uid 10001 --home-dir /var/lib/waymark --create-home waymark
+ && useradd --system --user-group --uid 900 --home-dir /var/lib/waymark --create-home waymark
 COPY --from=build /src/build/waymark /usr/local/bin/waymark
 ENV WAYMARK_DATA_DIR=/var/lib/waymark \
     WAYMARK_HTTP_LISTEN=0.0.0.0:8080
