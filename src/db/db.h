@@ -51,8 +51,12 @@ char *db_url_redacted(const char *url);
 /* ---- units --------------------------------------------------------------------------------------------- */
 
 /* A list of statements sent as one pipeline. With DB_TX they are one transaction (BEGIN ... COMMIT) with one
- * completion: all of it happened or nothing did. Without, a single statement runs in its own implicit transaction
- * (no BEGIN, no COMMIT: one round trip less).
+ * completion: all of it happened or nothing did. Without, there is no BEGIN and no COMMIT: the statements of the unit
+ * are one implicit transaction all the same, as everything between two Syncs of a pipeline is, but one that cannot be
+ * READ ONLY and in which a statement such as CREATE INDEX CONCURRENTLY may stand alone.
+ * DB_READONLY: may run on a standby; with DB_TX, BEGIN READ ONLY. Other units fail (RETRY) on a standby.
+ * A parameter that no server would take (NUL byte, bad UTF-8, out of range) makes db_submit fail the unit, PERMANENT,
+ * domain DATA, with nothing sent.
  *
  * Memory: the unit is embedded in the caller's struct; its statements, parameters and results live in the arena given
  * to db_unit_init, except PGresults, which db_unit_done frees (also called by db_unit_init on reuse after done).
@@ -61,7 +65,9 @@ char *db_url_redacted(const char *url);
  * Errors: SQLSTATE in err. Class: 08*, 40001, 40P01, 53*, 55P03, 57*, connection loss: RETRY; 22*, 23*: PERMANENT;
  * 42*, 0A*, 25*, 26*, 3D/3F (missing object): BUG; P0001 and our own WM***: PERMANENT unless the
  * table in db_errors.c says otherwise. When the connection was lost after COMMIT had been sent, err says so:
- * db_unit.commit_unknown. A unit whose connection died before anything was sent is retried by the pool itself. */
+ * db_unit.commit_unknown. A unit whose connection died before the server can have done anything of it is sent again by
+ * the pool itself, once. An error at connecting that waiting cannot mend (28*, 3D000) fails the waiting units at once,
+ * still as RETRY: somebody may be changing the password, and no job is at fault. */
 enum { DB_TX = 1, DB_READONLY = 2, DB_ASYNC_COMMIT = 4 };
 struct db_conn;
 struct db_result;
@@ -72,10 +78,12 @@ struct db_unit {
     struct arena *arena;
     struct db_unit *next;     /* in the pool's FIFO */
     struct db_conn *conn;     /* while running */
-    struct db_call *first, *last;
-    unsigned n;
+    struct db_call **call;    /* n of them, in the arena */
+    unsigned n, cap;
     unsigned flags;
     int64_t statement_timeout_ms; /* 0: the pool's */
+    struct err *refused;      /* a parameter no server would take: db_submit fails with it */
+    bool retried;             /* the pool has already sent it a second time */
     bool commit_unknown;
     unsigned failed_at;       /* index of the statement that failed, when op.failed and the server said so */
 };
@@ -89,10 +97,11 @@ void db_p_f64(struct db_unit *u, double v);
 void db_p_text(struct db_unit *u, const char *v);        /* copied into the arena; NULL gives NULL; also jsonb, uuid as text */
 void db_p_span(struct db_unit *u, struct span v);        /* text or bytea; copied into the arena */
 void db_p_bytes(struct db_unit *u, const void *p, size_t n); /* bytea, NOT copied: must live until done */
-void db_p_time_us(struct db_unit *u, int64_t unix_us);   /* timestamptz */
-void db_p_i64_array(struct db_unit *u, const int64_t *v, size_t n);   /* bigint[] or integer[] */
+void db_p_time_us(struct db_unit *u, int64_t unix_us);   /* timestamptz; INT64_MIN gives NULL */
+void db_p_i64_array(struct db_unit *u, const int64_t *v, size_t n);   /* bigint[], integer[], smallint[], boolean[] */
+void db_p_time_us_array(struct db_unit *u, const int64_t *v, size_t n); /* timestamptz[]; INT64_MIN gives NULL */
 void db_p_f64_array(struct db_unit *u, const double *v, size_t n);    /* NaN gives NULL */
-void db_p_text_array(struct db_unit *u, const char *const *v, size_t n);   /* NULL elements give NULL */
+void db_p_text_array(struct db_unit *u, const char *const *v, size_t n);   /* or jsonb[]; NULL elements give NULL */
 void db_p_bytea_array(struct db_unit *u, const struct span *v, size_t n);  /* span.p NULL gives NULL */
 /* Sends it; u->op completes. Wait for it with flow_wait(f, &u->op, ...). */
 void db_submit(struct db_unit *u);
@@ -109,7 +118,7 @@ double db_get_f64(const struct db_unit *u, unsigned call, int row, int col);   /
 struct span db_get_span(const struct db_unit *u, unsigned call, int row, int col); /* text, bytea; NULL: p == NULL */
 char *db_get_text(const struct db_unit *u, unsigned call, int row, int col, struct arena *a); /* NULL: NULL */
 int64_t db_get_time_us(const struct db_unit *u, unsigned call, int row, int col); /* timestamptz, timestamp; NULL: INT64_MIN */
-size_t db_get_i64_array(const struct db_unit *u, unsigned call, int row, int col, struct arena *a, int64_t **ret);
+size_t db_get_i64_array(const struct db_unit *u, unsigned call, int row, int col, struct arena *a, int64_t **ret); /* bigint[], integer[], smallint[], boolean[]; NULL and NULL elements: 0 */
 
 /* ---- LISTEN -------------------------------------------------------------------------------------------- */
 
