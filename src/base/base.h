@@ -131,6 +131,12 @@ void buf_clear(struct buf *b); /* keeps the memory */
 void buf_done(struct buf *b);  /* NULL-safe; frees and zeroes */
 struct span buf_span(const struct buf *b);
 
+/* ---- files ------------------------------------------------------------------------------------------------ */
+
+/* Appends the whole file. Blocks: for worker threads. More than max_bytes is PERMANENT, and so is a gzip file (what its
+ * bytes mean is inside it). The message does not name the path. */
+int file_read(const char *path, size_t max_bytes, struct buf *out, struct err *err) MUST_CHECK;
+
 /* ---- clocks -------------------------------------------------------------------------------------------- */
 
 int64_t clock_mono_ms(void);

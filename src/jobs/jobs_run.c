@@ -109,6 +109,5 @@ void jobs__run_start(struct jobs *q, struct jobs_run *run)
     q->counts.in_flight_jobs += (unsigned)run->batch.n;
     run->flow = run->batch.kind->start(&run->batch, run->batch.kind->ctx);
     flow_call(run->flow, &run->op);
-    run->op.on_done = run_ended;
-    run->op.waiter = run;
+    op_await(&run->op, run_ended, run);
 }

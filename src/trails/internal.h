@@ -2,6 +2,7 @@
 #pragma once
 
 #include "trails/trails.h"
+#include "trails/work.h"
 #include "trails_sql.h"
 
 enum {
@@ -9,7 +10,6 @@ enum {
     TRAILS_WORK_MS = 600000,     /* of one batch in a worker thread; it cannot be interrupted, only waited for */
     TRAILS_RETRIES = 10,         /* of one transaction, at once, before the queue's backoff takes over */
     TRAILS_REACH_M = 1100,       /* of the coarse filter: twice the largest tolerance, and what a summary simplified away */
-    TRAILS_CHUNK_M = 20000,      /* pieces of a route that the spatial index is asked with */
 };
 
 struct trails {
@@ -41,53 +41,17 @@ struct trails_route *trails__cache_put(struct trails_cache *c, const char *id, i
                                        const char *note);
 void trails__route_unref(struct trails_cache *c, struct trails_route *r);
 
-/* ---- worker (trails_work.c) -------------------------------------------------------------------------------- */
-
-struct trails_prepare_item {
-    const char *id;
-    int64_t revision;
-    double tolerance_m;
-    struct span wkb;
-    struct geo_route *geo; /* result, or NULL and err */
-    struct err err;
-};
-/* Decodes and prepares routes. chunks, if wanted, gets the first route in short pieces. */
-struct trails_prepare {
+/* The worker's functions with the work item around them. */
+struct trails_prepare_work {
     struct work work;
-    struct trails_prepare_item *item;
-    size_t n;
-    bool want_chunks;
-    struct geo_track chunks;
+    struct trails_prepare item;
 };
-int trails__prepare_run(struct work *w, struct err *err);
-
-struct trails_activity {
-    int64_t id, athlete_id, revision;
-    bool present, is_best;
-    struct span wkb;  /* p NULL: no track */
-    const char *note; /* result: why nothing could be matched, or NULL */
-};
-/* What the worker found, as the columns of the statements that store it. */
-struct trails_rows {
-    VEC(struct trails_row);
-};
-struct trails_row {
-    size_t activity, route; /* indexes */
-    double start_m, end_m;
-    size_t offset, bytes;   /* of the EWKB in wkb */
-};
-struct trails_match_item {
+struct trails_match_work {
     struct work work;
-    struct arena *arena; /* the item's own, for notes */
-    struct trails_activity *activity;
-    size_t nactivities;
-    struct trails_route **route;
-    size_t nroutes;
-    struct trails_rows sections, pieces, relevant;
-    struct buf wkb;
+    struct trails_match item;
 };
-int trails__match_run(struct work *w, struct err *err);
-void trails__match_item_done(struct trails_match_item *m);
+void trails__prepare_start(struct trails_prepare_work *w, struct loop *l);
+void trails__match_work_start(struct trails_match_work *w, struct loop *l);
 
 /* ---- flows ------------------------------------------------------------------------------------------------- */
 

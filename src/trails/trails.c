@@ -73,3 +73,23 @@ bool trails__try_again(const struct err *err)
     return strcmp(err->sqlstate, "40001") == 0 || strcmp(err->sqlstate, "40P01") == 0 ||
            strcmp(err->sqlstate, "WM002") == 0;
 }
+
+static int run_prepare(struct work *w, struct err *err)
+{
+    return trails__prepare(&container_of(w, struct trails_prepare_work, work)->item, err);
+}
+
+void trails__prepare_start(struct trails_prepare_work *w, struct loop *l)
+{
+    work_start(&w->work, l, run_prepare);
+}
+
+static int run_match(struct work *w, struct err *err)
+{
+    return trails__match(&container_of(w, struct trails_match_work, work)->item, err);
+}
+
+void trails__match_work_start(struct trails_match_work *w, struct loop *l)
+{
+    work_start(&w->work, l, run_match);
+}

@@ -55,3 +55,32 @@ void trails_coverage_done(struct trails_coverage *c);
 /* Covered and uncovered stretches drawn as one SVG document, plate carrée at the route's middle latitude, appended to
  * out. */
 void trails_draw_svg(const struct trails_coverage *c, struct buf *out);
+
+/* ---- importing routes -------------------------------------------------------------------------------------- */
+
+/* What became of one file, or of one line of it with `each`. */
+struct trails_import_event {
+    const char *path, *id, *name;
+    bool is_new;
+    double length_m;
+    size_t points;
+    struct geo_join_info join;
+    const char *why;        /* NULL, or why it was refused; then id and name may be NULL */
+};
+struct trails_import_opts {
+    const char *const *path;
+    size_t npaths;
+    const char *id, *name;  /* NULL: from the file; only with one path and without each */
+    double tolerance_m;
+    double max_gap_m;
+    bool each;              /* every line of a file is a route of its own */
+    void (*on_route)(void *ctx, const struct trails_import_event *e);
+    void *ctx;
+};
+struct trails_import_totals {
+    size_t files, routes, refused;
+};
+/* A flow. Reads GPX and GeoJSON files; the segments of a file are put in order and joined, or the file is refused (see
+ * geo_join). A refused file is reported and the rest goes on. opts must outlive it. */
+struct flow *trails_import_flow(struct db_pool *pool, const struct trails_import_opts *opts,
+                                struct trails_import_totals *totals);

@@ -24,8 +24,9 @@ struct match_flow {
     struct span *route_id;
     int64_t *route_revision;
     size_t nroutes;
-    struct trails_prepare prepare;
-    struct trails_match_item match;
+    struct trails_route **usable; /* those the worker gets, in its order */
+    struct trails_prepare_work prepare;
+    struct trails_match_work match;
     struct db_unit tracks, routes, save;
 };
 #define MATCH_STEPS(STEP)                                                                                              \
@@ -52,12 +53,8 @@ static void end_turn(struct match_flow *m)
         }
     }
     m->nroutes = m->nactivities = 0;
-    for (size_t i = 0; i < m->prepare.n; i++) {
-        geo_route_free(m->prepare.item[i].geo);
-    }
-    m->prepare.n = 0;
-    trails__match_item_done(&m->match);
-    m->match = (struct trails_match_item){0};
+    trails__prepare_done(&m->prepare.item);
+    trails__match_done(&m->match.item);
     db_unit_done(&m->tracks);
     db_unit_done(&m->routes);
     db_unit_done(&m->save);
@@ -168,7 +165,7 @@ static enum flow_next match_load(struct flow *f)
 static enum flow_next match_prepare(struct flow *f)
 {
     struct match_flow *m = match_of(f);
-    struct trails_prepare *p = &m->prepare;
+    struct trails_prepare *p = &m->prepare.item;
     *p = (struct trails_prepare){.n = (size_t)db_rows(&m->routes, 0)};
     p->item = arena_new_array(m->turn, struct trails_prepare_item, p->n + 1);
     for (size_t i = 0; i < p->n; i++) {
@@ -179,15 +176,16 @@ static enum flow_next match_prepare(struct flow *f)
             .wkb = db_get_span(&m->routes, 0, (int)i, 3),
         };
     }
-    work_start(&p->work, f->loop, trails__prepare_run);
-    return flow_wait(f, &p->work.op, match_STEP_keep, TRAILS_WORK_MS);
+    trails__prepare_start(&m->prepare, f->loop);
+    return flow_wait(f, &m->prepare.work.op, match_STEP_keep, TRAILS_WORK_MS);
 }
 
 static enum flow_next match_keep(struct flow *f)
 {
     struct match_flow *m = match_of(f);
-    for (size_t i = 0; i < m->prepare.n; i++) {
-        struct trails_prepare_item *it = &m->prepare.item[i];
+    const struct trails_prepare *p = &m->prepare.item;
+    for (size_t i = 0; i < p->n; i++) {
+        struct trails_prepare_item *it = &p->item[i];
         struct trails_route *r =
             trails__cache_put(m->t->cache, it->id, it->revision, it->geo, it->geo ? NULL : it->err.msg);
         it->geo = NULL; /* the cache's now */
@@ -210,19 +208,20 @@ static enum flow_next match_compute(struct flow *f)
 {
     struct match_flow *m = match_of(f);
     /* Routes that are gone, or are no line, match nothing; keep their references apart from what the worker sees. */
-    struct trails_route **usable = arena_new_array(m->turn, struct trails_route *, m->nroutes + 1);
-    size_t n = 0;
+    struct trails_match *item = &m->match.item;
+    m->usable = arena_new_array(m->turn, struct trails_route *, m->nroutes + 1);
+    *item = (struct trails_match){
+        .activity = m->activity,
+        .nactivities = m->nactivities,
+        .route = arena_new_array(m->turn, const struct geo_route *, m->nroutes + 1),
+    };
     for (size_t i = 0; i < m->nroutes; i++) {
         if (m->route[i] && m->route[i]->geo) {
-            usable[n++] = m->route[i];
+            item->route[item->nroutes] = m->route[i]->geo;
+            m->usable[item->nroutes++] = m->route[i];
         }
     }
-    m->match.arena = arena_new(0);
-    m->match.activity = m->activity;
-    m->match.nactivities = m->nactivities;
-    m->match.route = usable;
-    m->match.nroutes = n;
-    work_start(&m->match.work, f->loop, trails__match_run);
+    trails__match_work_start(&m->match, f->loop);
     return flow_wait(f, &m->match.work.op, match_STEP_save, TRAILS_WORK_MS);
 }
 
@@ -251,11 +250,11 @@ static struct columns columns_of(struct match_flow *m, const struct trails_rows 
         const struct trails_row *r = &rows->v[i];
         c.activity[i] = m->activity[r->activity].id;
         c.arev[i] = m->activity[r->activity].revision;
-        c.route[i] = m->match.route[r->route]->id;
-        c.rrev[i] = m->match.route[r->route]->revision;
+        c.route[i] = m->usable[r->route]->id;
+        c.rrev[i] = m->usable[r->route]->revision;
         c.start_m[i] = r->start_m;
         c.end_m[i] = r->end_m;
-        c.wkb[i] = (struct span){m->match.wkb.p + r->offset, r->bytes};
+        c.wkb[i] = (struct span){m->match.item.wkb.p + r->offset, r->bytes};
     }
     return c;
 }
@@ -279,7 +278,7 @@ static void add_drop(struct match_flow *m, const struct db_stmt *s, const int64_
 
 static void add_results(struct match_flow *m)
 {
-    const struct trails_match_item *found = &m->match;
+    const struct trails_match *found = &m->match.item;
     struct db_unit *u = &m->save;
     if (found->sections.n > 0) {
         struct columns c = columns_of(m, &found->sections);
@@ -315,10 +314,10 @@ static void add_locks(struct match_flow *m, const int64_t *ids)
     db_p_i64_array(u, ids, m->nactivities);
     db_add(u, &SQL_trails_lock_activities);
     db_p_i64_array(u, ids, m->nactivities);
-    if (!m->page_route && m->match.relevant.n > 0) {
-        struct columns c = columns_of(m, &m->match.relevant);
+    if (!m->page_route && m->match.item.relevant.n > 0) {
+        struct columns c = columns_of(m, &m->match.item.relevant);
         db_add(u, &SQL_trails_lock_routes);
-        db_p_text_array(u, c.route, m->match.relevant.n);
+        db_p_text_array(u, c.route, m->match.item.relevant.n);
     }
 }
 

@@ -9,7 +9,7 @@ struct route_flow {
     int64_t revision;
     unsigned retries;
     struct trails_route *route;
-    struct trails_prepare prepare;
+    struct trails_prepare_work prepare;
     struct db_unit read, list;
 };
 #define ROUTE_STEPS(STEP)                                                                                              \
@@ -47,7 +47,7 @@ static enum flow_next route_prepare(struct flow *f)
         return flow_goto(f, route_STEP_list); /* deleted since: its rows went with it */
     }
     r->revision = db_get_i64(&r->read, 0, 0, 1);
-    struct trails_prepare *p = &r->prepare;
+    struct trails_prepare *p = &r->prepare.item;
     p->n = 1;
     p->want_chunks = true;
     p->item = arena_new_array(f->arena, struct trails_prepare_item, 1);
@@ -57,14 +57,14 @@ static enum flow_next route_prepare(struct flow *f)
         .tolerance_m = db_get_f64(&r->read, 0, 0, 2),
         .wkb = db_get_span(&r->read, 0, 0, 3),
     };
-    work_start(&p->work, f->loop, trails__prepare_run);
-    return flow_wait(f, &p->work.op, route_STEP_keep, TRAILS_WORK_MS);
+    trails__prepare_start(&r->prepare, f->loop);
+    return flow_wait(f, &r->prepare.work.op, route_STEP_keep, TRAILS_WORK_MS);
 }
 
 static enum flow_next route_keep(struct flow *f)
 {
     struct route_flow *r = route_of(f);
-    struct trails_prepare_item *it = &r->prepare.item[0];
+    struct trails_prepare_item *it = &r->prepare.item.item[0];
     if (!it->geo) {
         log_warn("route cannot be matched", L_S("route", r->id), L_S("why", it->err.msg));
     }
@@ -99,7 +99,7 @@ static enum flow_next route_list(struct flow *f)
     if (r->route) {
         struct buf bytes = {0};
         struct span *chunk;
-        size_t n = chunk_wkbs(&r->prepare.chunks, f->arena, &bytes, &chunk);
+        size_t n = chunk_wkbs(&r->prepare.item.chunks, f->arena, &bytes, &chunk);
         const char *id = r->id;
         db_add(u, &SQL_trails_bump_epoch);
         db_add(u, &SQL_trails_lock_routes);
@@ -147,10 +147,7 @@ static void route_end(struct flow *f)
     if (r->route) {
         trails__route_unref(r->t->cache, r->route);
     }
-    if (r->prepare.n > 0) {
-        geo_route_free(r->prepare.item[0].geo);
-    }
-    geo_track_done(&r->prepare.chunks);
+    trails__prepare_done(&r->prepare.item);
     db_unit_done(&r->read);
     db_unit_done(&r->list);
 }

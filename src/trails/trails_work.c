@@ -1,7 +1,5 @@
 /* Worker threads. Touches nothing but its item. */
-#include "base/base.h"
-#include "geo/geo.h"
-#include "trails/internal.h"
+#include "trails/work.h"
 
 static int prepare_one(struct trails_prepare_item *it)
 {
@@ -17,9 +15,8 @@ static int prepare_one(struct trails_prepare_item *it)
     return rc;
 }
 
-int trails__prepare_run(struct work *w, struct err *err)
+int trails__prepare(struct trails_prepare *p, struct err *err)
 {
-    struct trails_prepare *p = container_of(w, struct trails_prepare, work);
     for (size_t i = 0; i < p->n; i++) {
         struct trails_prepare_item *it = &p->item[i];
         /* A route that cannot be prepared keeps its reason; the others go on. Want of memory is another matter. */
@@ -34,7 +31,16 @@ int trails__prepare_run(struct work *w, struct err *err)
     return 0;
 }
 
-static void add_row(struct trails_match_item *m, struct trails_rows *rows, size_t activity, size_t route,
+void trails__prepare_done(struct trails_prepare *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        geo_route_free(p->item[i].geo);
+    }
+    geo_track_done(&p->chunks);
+    p->n = 0;
+}
+
+static void add_row(struct trails_match *m, struct trails_rows *rows, size_t activity, size_t route,
                     struct geo_interval iv, const struct geo_pt *pt, size_t n)
 {
     size_t offset = m->wkb.n;
@@ -44,11 +50,11 @@ static void add_row(struct trails_match_item *m, struct trails_rows *rows, size_
     *vec_push(rows) = (struct trails_row){activity, route, iv.a, iv.b, offset, m->wkb.n - offset};
 }
 
-static void add_match(struct trails_match_item *m, size_t activity, size_t route, const struct geo_match *found)
+static void add_match(struct trails_match *m, size_t activity, size_t route, const struct geo_match *found)
 {
     const struct geo_pt *lattice;
     const double *measure;
-    (void)geo_route_lattice(m->route[route]->geo, &lattice, &measure);
+    (void)geo_route_lattice(m->route[route], &lattice, &measure);
     for (size_t i = 0; i < found->n; i++) {
         const struct geo_section *s = &found->section[i];
         add_row(m, &m->sections, activity, route, s->iv, lattice + s->first, s->last - s->first + 1);
@@ -65,7 +71,7 @@ static void add_match(struct trails_match_item *m, size_t activity, size_t route
     }
 }
 
-static int match_activity(struct trails_match_item *m, const struct geo_index *index, size_t *near, size_t activity,
+static int match_activity(struct trails_match *m, const struct geo_index *index, size_t *near, size_t activity,
                           struct err *err)
 {
     struct trails_activity *a = &m->activity[activity];
@@ -81,7 +87,7 @@ static int match_activity(struct trails_match_item *m, const struct geo_index *i
     size_t n = prepared ? geo_index_query(index, prepared, near) : 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct geo_match found = {0};
-        rc = geo_match(m->route[near[i]]->geo, prepared, &found, err);
+        rc = geo_match(m->route[near[i]], prepared, &found, err);
         if (rc == 0) {
             add_match(m, activity, near[i], &found);
         }
@@ -90,21 +96,17 @@ static int match_activity(struct trails_match_item *m, const struct geo_index *i
     geo_activity_free(prepared);
     geo_track_done(&track);
     if (rc != 0 && err->class == ERR_PERMANENT) {
-        a->note = arena_strdup(m->arena, err->msg); /* this one earns nothing; the others go on */
+        a->note = arena_strdup(m->notes, err->msg); /* this one earns nothing; the others go on */
         rc = 0;
     }
     return rc;
 }
 
-int trails__match_run(struct work *w, struct err *err)
+int trails__match(struct trails_match *m, struct err *err)
 {
-    struct trails_match_item *m = container_of(w, struct trails_match_item, work);
-    const struct geo_route **routes = arena_new_array(m->arena, const struct geo_route *, m->nroutes + 1);
-    size_t *near = arena_new_array(m->arena, size_t, m->nroutes + 1);
-    for (size_t i = 0; i < m->nroutes; i++) {
-        routes[i] = m->route[i]->geo;
-    }
-    struct geo_index *index = geo_index_new(routes, m->nroutes, err);
+    m->notes = arena_new(0);
+    size_t *near = arena_new_array(m->notes, size_t, m->nroutes + 1);
+    struct geo_index *index = geo_index_new(m->route, m->nroutes, err);
     int rc = index ? 0 : -1;
     for (size_t i = 0; i < m->nactivities && rc == 0; i++) {
         if (m->activity[i].present) {
@@ -115,11 +117,11 @@ int trails__match_run(struct work *w, struct err *err)
     return rc;
 }
 
-void trails__match_item_done(struct trails_match_item *m)
+void trails__match_done(struct trails_match *m)
 {
     vec_done(&m->sections);
     vec_done(&m->pieces);
     vec_done(&m->relevant);
     buf_done(&m->wkb);
-    m->arena = arena_free(m->arena);
+    m->notes = arena_free(m->notes);
 }

@@ -1,0 +1,243 @@
+/* Bringing things up and down, in order. */
+#include "app/app.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+void app_log_init(const struct config *c)
+{
+    static const char *const level[] = {"debug", "info", "warn", "error"};
+    enum log_level at = LOG_LEVEL_INFO;
+    for (size_t i = 0; i < COUNT_OF(level); i++) {
+        if (strcmp(config_str(c, "log.level"), level[i]) == 0) {
+            at = (enum log_level)i;
+        }
+    }
+    bool json = strcmp(config_str(c, "log.format"), "json") == 0;
+    log_init(at, json ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT, stderr);
+}
+
+struct loop *app_loop_new(const struct config *c, struct err *err)
+{
+    return loop_new((unsigned)config_i64(c, "processor.concurrency"), err);
+}
+
+/* ---- up -------------------------------------------------------------------------------------------------- */
+
+struct up_flow {
+    struct flow f;
+    struct app *app;
+    enum app_schema schema;
+    int64_t wait_ms;
+    struct op op;
+};
+#define UP_STEPS(STEP)                                                                                                 \
+    STEP(up, server)  /* embedded: started or attached to; given: waited for */                                        \
+    STEP(up, schema)                                                                                                   \
+    STEP(up, pool)
+FLOW_STEPS(up, UP_STEPS);
+
+static struct up_flow *up_of(struct flow *f)
+{
+    return container_of(f, struct up_flow, f);
+}
+
+static void tell_waiting(void *ctx, const struct err *why)
+{
+    (void)ctx;
+    log_err(LOG_LEVEL_WARN, "waiting for the database", why);
+}
+
+static char *data_dir(const struct config *c, struct arena *a)
+{
+    const char *set = config_str(c, "data.dir"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    char *dir;
+    if (set && *set) {
+        dir = arena_strdup(a, set);
+    } else if (xdg && *xdg == '/') {
+        dir = arena_printf(a, "%s/waymark", xdg);
+    } else if (geteuid() == 0) {
+        /* PostgreSQL refuses to run as root, and the user it runs as cannot pass through root's home. */
+        dir = arena_strdup(a, "/var/lib/waymark");
+    } else {
+        dir = arena_printf(a, "%s/.local/state/waymark", home && *home ? home : "/var/tmp");
+    }
+    if (dir[0] != '/') {
+        char *cwd = getcwd(NULL, 0);
+        dir = arena_printf(a, "%s/%s", cwd ? cwd : "", dir);
+        free(cwd);
+    }
+    return dir;
+}
+
+static enum flow_next up_server(struct flow *f)
+{
+    struct up_flow *u = up_of(f);
+    const char *url = config_str(u->app->config, "database.url");
+    if (url && *url) {
+        u->app->db.url = url;
+        flow_call(db_wait_flow(f->loop, &u->app->db, u->wait_ms, tell_waiting, NULL), &u->op);
+    } else {
+        const struct db_cluster_conf conf = {
+            .dir = data_dir(u->app->config, f->arena),
+            .max_connections = (unsigned)config_i64(u->app->config, "database.connections") * 4 + 20,
+            .shared_buffers_mb = 32,
+        };
+        flow_call(db_cluster_start_flow(f->loop, &conf, &u->app->cluster), &u->op);
+    }
+    return flow_wait(f, &u->op, up_STEP_schema, 0);
+}
+
+static void tell_migration(void *ctx, const struct db_migration *m)
+{
+    (void)ctx;
+    log_info("bringing the schema up to date", L_I("version", m->version), L_S("name", m->name));
+}
+
+static enum flow_next up_schema(struct flow *f)
+{
+    struct up_flow *u = up_of(f);
+    if (u->app->cluster) {
+        u->app->db.url = db_cluster_url(u->app->cluster);
+    }
+    const struct db_migrate_opts opts = {
+        .check_only = u->schema == APP_SCHEMA_CHECK && !u->app->cluster,
+        .on_step = tell_migration,
+    };
+    flow_call(db_migrate_flow(f->loop, &u->app->db, &opts), &u->op);
+    return flow_wait(f, &u->op, up_STEP_pool, 0);
+}
+
+static enum flow_next up_pool(struct flow *f)
+{
+    struct app *app = up_of(f)->app;
+    app->pool = db_pool_open(f->loop, &app->db);
+    return FLOW_DONE;
+}
+
+static const struct flow_def up_def = {"app_up", up_steps, up_STEP_COUNT, NULL};
+
+struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms)
+{
+    const struct config *c = app->config;
+    app->db = (struct db_conf){
+        .max_conns = (unsigned)config_i64(c, "database.connections"),
+        .connect_timeout_ms = config_i64(c, "database.connect_timeout"),
+        .statement_timeout_ms = config_i64(c, "database.statement_timeout"),
+        .idle_close_ms = 60000,
+        .application_name = "waymark",
+    };
+    struct up_flow *u = flow_new(app->loop, &up_def, sizeof(*u), 0);
+    u->app = app;
+    u->schema = schema;
+    u->wait_ms = wait_ms;
+    return &u->f;
+}
+
+void app_open_work(struct app *app)
+{
+    const struct config *c = app->config;
+    const struct trails_conf trails = {
+        .batch_size = (size_t)config_i64(c, "processor.batch_size"),
+        .batch_bytes = (size_t)config_i64(c, "processor.batch_mb") << 20,
+        .route_cache_bytes = (size_t)config_i64(c, "processor.route_cache_mb") << 20,
+        .page_size = (size_t)config_i64(c, "processor.batch_size") * 4,
+    };
+    app->trails = trails_open(app->pool, &trails);
+    trails_kinds(app->trails, app->kinds);
+    const struct jobs_conf jobs = {
+        .queue = "trails",
+        .db = &app->db,
+        .notify_channel = config_str(c, "database.channel"),
+        .batch_size = trails.batch_size,
+        .concurrency = (unsigned)config_i64(c, "processor.concurrency"),
+        .poll_ms = config_i64(c, "processor.poll"),
+        .drain_ms = config_i64(c, "processor.drain"),
+    };
+    app->jobs = jobs_open(app->pool, &jobs, app->kinds, TRAILS_KINDS);
+}
+
+/* ---- down ------------------------------------------------------------------------------------------------ */
+
+struct down_flow {
+    struct flow f;
+    struct app *app;
+    struct op op;
+};
+#define DOWN_STEPS(STEP)                                                                                               \
+    STEP(down, drain)                                                                                                  \
+    STEP(down, close_jobs)                                                                                             \
+    STEP(down, close_pool)                                                                                             \
+    STEP(down, stop_server)                                                                                            \
+    STEP(down, done)
+FLOW_STEPS(down, DOWN_STEPS);
+
+static struct down_flow *down_of(struct flow *f)
+{
+    return container_of(f, struct down_flow, f);
+}
+
+static void closed(void *ctx)
+{
+    op_finish(ctx, NULL);
+}
+
+static enum flow_next down_drain(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    if (!d->app->jobs) {
+        return flow_goto(f, down_STEP_close_pool);
+    }
+    jobs_drain(d->app->jobs, &d->op);
+    return flow_wait_any(f, &d->op, down_STEP_close_jobs, 0);
+}
+
+static enum flow_next down_close_jobs(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    op_init(&d->op, f->loop, NULL);
+    op_begin(&d->op);
+    jobs_close(d->app->jobs, closed, &d->op);
+    d->app->jobs = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_close_pool, 0);
+}
+
+static enum flow_next down_close_pool(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    d->app->trails = trails_free(d->app->trails);
+    if (!d->app->pool) {
+        return flow_goto(f, down_STEP_stop_server);
+    }
+    op_init(&d->op, f->loop, NULL);
+    op_begin(&d->op);
+    db_pool_close(d->app->pool, closed, &d->op);
+    d->app->pool = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_stop_server, 0);
+}
+
+static enum flow_next down_stop_server(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    if (!d->app->cluster) {
+        return FLOW_DONE;
+    }
+    flow_call(db_cluster_stop_flow(d->app->cluster), &d->op);
+    d->app->cluster = NULL;
+    return flow_wait(f, &d->op, down_STEP_done, 0);
+}
+
+static enum flow_next down_done(struct flow *f)
+{
+    (void)f;
+    return FLOW_DONE;
+}
+
+static const struct flow_def down_def = {"app_down", down_steps, down_STEP_COUNT, NULL};
+
+struct flow *app_down_flow(struct app *app)
+{
+    struct down_flow *d = flow_new(app->loop, &down_def, sizeof(*d), 0);
+    d->app = app;
+    return &d->f;
+}

@@ -1,0 +1,3 @@
+-- A route, with all credit on it.
+-- $1 text id
+DELETE FROM routes WHERE id = $1
