@@ -1,6 +1,7 @@
 #include "toml.h"
 
 #include <algorithm>
+#include <cctype>
 #include <climits>
 #include <cstdio>
 #include <cstring>
@@ -26,8 +27,10 @@ struct item {
     int line;
 };
 
-/* Looks over the document without understanding it: depth of brackets and of dotted keys outside strings and comments,
- * and binary integers too long for 64 bits. What is no TOML passes; toml11 tells why. */
+/* Looks over the document without understanding it, for what toml11 would stumble over: text that
+ * is not UTF-8 (it reads past the end), deep brackets and deep dotted keys (it recurses), and
+ * binary integers too long for 64 bits (undefined behaviour). What is merely no TOML passes; toml11
+ * tells why. */
 class prescan
 {
   public:
@@ -37,6 +40,7 @@ class prescan
 
     void run()
     {
+        check_utf8();
         while (p_ < end_) {
             step();
         }
@@ -100,10 +104,45 @@ class prescan
         p_++;
     }
 
+    /* Length of the sequence at p, 0 if it is not strict UTF-8 or a NUL. */
+    static int sequence(const unsigned char *p, long left)
+    {
+        if (p[0] < 0x80) {
+            return p[0] != 0;
+        }
+        int len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+        if (p[0] < 0xc2 || p[0] > 0xf4 || left < len) {
+            return 0;
+        }
+        for (int i = 1; i < len; i++) {
+            if ((p[i] & 0xc0) != 0x80) {
+                return 0;
+            }
+        }
+        bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+        bool surrogate = p[0] == 0xed && p[1] >= 0xa0;
+        bool beyond = p[0] == 0xf4 && p[1] >= 0x90;
+        return overlong || surrogate || beyond ? 0 : len;
+    }
+
+    void check_utf8() const
+    {
+        int line = 1;
+        for (const char *p = p_; p < end_;) {
+            int len = sequence(reinterpret_cast<const unsigned char *>(p), end_ - p);
+            if (len == 0) {
+                throw refusal{line, "not UTF-8 text"};
+            }
+            line += *p == '\n';
+            p += len;
+        }
+    }
+
     void check_depth() const
     {
         if (depth_ + dots_ > TOML_MAX_DEPTH) {
-            throw refusal{line_, "nested deeper than " + std::to_string(TOML_MAX_DEPTH) + " levels"};
+            throw refusal{line_,
+                          "nested deeper than " + std::to_string(TOML_MAX_DEPTH) + " levels"};
         }
     }
 
@@ -114,9 +153,9 @@ class prescan
         }
         int digits = 0;
         for (const char *q = p_ + 2; q < end_ && (*q == '0' || *q == '1' || *q == '_'); q++) {
-            digits += *q == '1' || (*q == '0' && digits > 0);
+            digits += *q != '_';
         }
-        if (digits > 63) {
+        if (digits > 62) {
             throw refusal{line_, "the integer is too large"};
         }
     }
@@ -164,7 +203,8 @@ class flattener
     {
         for (const auto &entry : v.as_table()) {
             if (!plain_key(entry.first)) {
-                throw refusal{line_of(entry.second), "a key may hold letters, digits, '_' and '-' only"};
+                throw refusal{line_of(entry.second),
+                              "a key may hold letters, digits, '_' and '-' only"};
             }
             value(entry.second, prefix.empty() ? entry.first : prefix + "." + entry.first);
         }
@@ -217,8 +257,8 @@ class flattener
     }
 };
 
-/* toml11's messages have several lines: "[error] toml::parse_x: what", then an excerpt. The excerpt is left out, since
- * the line may hold a secret. */
+/* toml11's messages have several lines: "[error] toml::parse_x: what", then an excerpt. The excerpt
+ * is left out, since the line may hold a secret. */
 std::string first_line(const char *what)
 {
     std::string s(what);
@@ -251,8 +291,9 @@ std::vector<item> read_items(const char *text, size_t len, const char *name)
 
 } // namespace
 
-extern "C" int toml_read(const char *text, size_t len, const char *name, int (*fn)(void *, const struct toml_item *),
-                         void *ctx, char *msg, size_t msg_size)
+extern "C" int toml_read(const char *text, size_t len, const char *name,
+                         int (*fn)(void *, const struct toml_item *), void *ctx, char *msg,
+                         size_t msg_size)
 {
     try {
         for (const item &i : read_items(text, len, name)) {

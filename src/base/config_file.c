@@ -229,22 +229,6 @@ static int take_item(void *ctx, const struct toml_item *item)
     return 0;
 }
 
-/* toml11 would say something about it, but not always the line. */
-static int check_utf8(struct span text, const char *path, struct err *err)
-{
-    int line = 1;
-    uint32_t cp;
-    for (size_t i = 0; i < text.n;) {
-        size_t len = base__utf8_next(text.p + i, text.n - i, &cp);
-        if (len == 0 || cp == 0) {
-            return err_set(err, ERR_CONF, ERR_PERMANENT, "%s:%d: not UTF-8 text", path, line);
-        }
-        line += cp == '\n';
-        i += len;
-    }
-    return 0;
-}
-
 int config_load_file(struct config *c, const char *path, struct err *err)
 {
     struct buf b = {0};
@@ -260,13 +244,6 @@ int config_load_file(struct config *c, const char *path, struct err *err)
     }
     if (text.n > TOML_MAX_BYTES) {
         err_set(err, ERR_CONF, ERR_PERMANENT, "%s: larger than %d kB", path, TOML_MAX_BYTES / 1024);
-        goto out;
-    }
-    if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) {
-        text.p += 3;
-        text.n -= 3;
-    }
-    if (check_utf8(text, path, err) < 0) {
         goto out;
     }
     struct load load = {c, path, err};

@@ -54,8 +54,7 @@ const struct config_key *base__config_find(const struct config *c, struct span n
 void base__config_add(struct config *c, struct base__setting s);
 /* Parses text by the type of the key; 0 or -1 with the requirement ("must be ...") in why. */
 int base__config_parse(const struct base__setting *s, int64_t *ret, struct buf *why);
-/* The known name closest to a wrong one, NULL if none is close. alter maps a name to its spelling.
- */
+/* The known name closest to a wrong one, NULL if none is close. */
 const char *base__closest(const char *wrong, const char *const *names, size_t n);
 /* First line of a secret's file, in the arena of c. where is the head of messages. */
 char *base__secret_read(struct config *c, const char *path, const char *where, struct err *err);
