@@ -45,9 +45,20 @@ static int read_value(struct span text, size_t *pos, int64_t *ret, struct err *e
                    "polyline has a number of more than %d digits at byte %zu", MAX_GROUPS, start);
 }
 
+/* geo_track_add would wrap too, but round: here it is exact, so that the result encodes to the same
+ * number again. */
+static int64_t wrap(int64_t lon, int64_t turn)
+{
+    if (lon > turn / 2 && lon <= turn + turn / 2)
+        return lon - turn;
+    if (lon < -turn / 2 && lon >= -turn - turn / 2)
+        return lon + turn;
+    return lon;
+}
+
 static int decode_points(struct span text, double scale, struct geo_track *t, struct err *err)
 {
-    int64_t lat = 0, lon = 0;
+    int64_t lat = 0, lon = 0, turn = (int64_t)scale * 360;
     for (size_t pos = 0; pos < text.n;) {
         size_t start = pos;
         int64_t dlat, dlon;
@@ -63,7 +74,7 @@ static int decode_points(struct span text, double scale, struct geo_track *t, st
         lon += dlon;
         /* Dividing, not multiplying by 1e-5: only so does the nearest double come out, which encode
          * inverts. */
-        struct geo_pt p = {.lon = (double)lon / scale, .lat = (double)lat / scale};
+        struct geo_pt p = {.lon = (double)wrap(lon, turn) / scale, .lat = (double)lat / scale};
         if (geo_track_add(t, p, NAN, false, err) != 0)
             return err_wrap(err, "polyline, point at byte %zu: ", start);
     }
