@@ -30,12 +30,17 @@
 #define BLOCK_MAX_EDGES 256
 #define BLOCK_M         160.0
 
-static bool push(struct geo_activity *a, struct geo_pt p, bool new_segment)
+static bool push(struct geo_activity *a, struct geo_pt p, bool new_segment, bool is_fix)
 {
     struct geo_pt *pt = geo__grow(a->pt, &a->pt_cap, a->n + 1, sizeof(*pt));
     if (pt == NULL)
         return false;
     a->pt = pt;
+    bool *fix = geo__grow(a->fix, &a->fix_cap, a->n + 1, sizeof(*fix));
+    if (fix == NULL)
+        return false;
+    a->fix = fix;
+    a->fix[a->n] = is_fix;
     if (new_segment) {
         uint32_t *seg = geo__grow(a->seg, &a->seg_cap, a->nseg + 1, sizeof(*seg));
         if (seg == NULL)
@@ -57,13 +62,14 @@ static bool is_jump(double length_m, double seconds)
 }
 
 /* Halves a long edge until its chords are short. */
-static bool push_split(struct geo_activity *a, struct geo_pt from, struct geo_pt to, int depth)
+static bool push_split(struct geo_activity *a, struct geo_pt from, struct geo_pt to, bool is_fix,
+                       int depth)
 {
     const struct geo_xyz p = geo_xyz_of(from), q = geo_xyz_of(to);
     if (geo__chord_m(p, q) <= GEO__CHORD_M || depth == 0)
-        return push(a, to, false);
+        return push(a, to, false, is_fix);
     const struct geo_pt mid = geo_pt_of(geo__lerp(p, q, 0.5));
-    return push_split(a, from, mid, depth - 1) && push_split(a, mid, to, depth - 1);
+    return push_split(a, from, mid, false, depth - 1) && push_split(a, mid, to, is_fix, depth - 1);
 }
 
 /* Appends point i of the track, whose segment goes on from the last vertex. *length_m grows by long
@@ -72,12 +78,12 @@ static bool add(struct geo_activity *a, const struct geo_track *t, size_t i, dou
 {
     const struct geo_pt from = a->pt[a->n - 1], to = t->pt[i];
     if (fabs(to.lat - from.lat) < PLAIN_DEG && fabs(to.lon - from.lon) < PLAIN_DEG)
-        return (to.lat == from.lat && to.lon == from.lon) || push(a, to, false);
+        return (to.lat == from.lat && to.lon == from.lon) || push(a, to, false, true);
     const double length = geo__arc_m(geo__chord_m(geo_xyz_of(from), geo_xyz_of(to)));
     if (is_jump(length, t->t != NULL ? t->t[i] - t->t[i - 1] : NAN))
-        return push(a, to, true);
+        return push(a, to, true, true);
     *length_m += length;
-    return push_split(a, from, to, 5); /* 2^5 chords: enough for JUMP_M */
+    return push_split(a, from, to, true, 5); /* 2^5 chords: enough for JUMP_M */
 }
 
 static int copy(struct geo_activity *a, const struct geo_track *t, struct err *err)
@@ -88,7 +94,7 @@ static int copy(struct geo_activity *a, const struct geo_track *t, struct err *e
         const bool starts = i == 0 || (seg < t->nseg && t->seg[seg] == i);
         while (seg < t->nseg && t->seg[seg] <= i)
             seg++;
-        if (starts ? !push(a, t->pt[i], true) : !add(a, t, i, &length))
+        if (starts ? !push(a, t->pt[i], true, true) : !add(a, t, i, &length))
             return geo__no_memory(t->n, err);
         if (length > MAX_PATH_M)
             return err_set(err, ERR_DATA, ERR_PERMANENT,
@@ -141,6 +147,7 @@ struct geo_activity *geo_activity_free(struct geo_activity *a)
     mem_free(a->projected->block);
     mem_free(a->projected);
     mem_free(a->pt);
+    mem_free(a->fix);
     mem_free(a->seg);
     mem_free(a);
     return NULL;

@@ -45,6 +45,11 @@ static inline double geo__dot(struct geo_xyz a, struct geo_xyz b)
     return a.x * b.x + a.y * b.y + a.z * b.z;
 }
 
+static inline struct geo_xyz geo__cross(struct geo_xyz a, struct geo_xyz b)
+{
+    return (struct geo_xyz){a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
+}
+
 /* The point at fraction u of the chord from a to b. */
 static inline struct geo_xyz geo__lerp(struct geo_xyz a, struct geo_xyz b, double u)
 {
@@ -166,7 +171,8 @@ struct geo__projected {
 };
 struct geo_activity {
     struct geo_pt *pt;
-    size_t n, pt_cap;
+    bool *fix; /* false: put on a long edge by us */
+    size_t n, pt_cap, fix_cap;
     uint32_t *seg; /* first vertex of each segment; jumps split segments too */
     size_t nseg, seg_cap;
     struct geo__degrees box[GEO__ACTIVITY_BOXES], all;
