@@ -32,6 +32,10 @@ endif()
 add_library(waymark_all INTERFACE)
 add_library(waymark::all ALIAS waymark_all)
 
+# The statement lists of all folders: a public header may include the generated one of its folder, so any file of
+# any folder may need them.
+add_custom_target(waymark_sql)
+
 # waymark_folder(NAME [DEPS target...]): src/NAME/*.c and src/NAME/sql/*.sql as the OBJECT library
 # `NAME` (alias waymark::NAME). Linking it brings its own objects and its libraries, not other folders.
 function(waymark_folder name)
@@ -42,6 +46,8 @@ function(waymark_folder name)
   if(statements)
     waymark_embed_statements(${name} generated ${statements})
     list(APPEND sources ${generated})
+    add_custom_target(sql_${name} DEPENDS ${generated})
+    add_dependencies(waymark_sql sql_${name})
   endif()
   if(migrations)
     waymark_embed_migrations(generated ${migrations})
@@ -52,6 +58,7 @@ function(waymark_folder name)
   endif()
   add_library(${name} OBJECT ${sources})
   add_library(waymark::${name} ALIAS ${name})
+  add_dependencies(${name} waymark_sql)
   target_link_libraries(${name} PUBLIC waymark_flags ${arg_DEPS})
   target_link_libraries(waymark_all INTERFACE ${name} $<TARGET_OBJECTS:${name}>)
 endfunction()
