@@ -188,10 +188,18 @@ void jobs__pump(struct jobs *q)
     finish_idle(q);
 }
 
+static void cancel_idle(struct op *op)
+{
+    struct jobs *q = op->provider;
+    q->idle = NULL;
+    op_finish_cancelled(op);
+}
+
 void jobs_wait_idle(struct jobs *q, struct op *op, int64_t fail_after_ms)
 {
     CHECK(!q->idle);
-    op_init(op, q->loop, NULL);
+    op_init(op, q->loop, cancel_idle);
+    op->provider = q;
     op_begin(op);
     q->idle = op;
     q->idle_fail_ms = fail_after_ms;

@@ -106,13 +106,11 @@ static void draw_head(const struct trails_coverage *c, struct buf *out)
 static void draw_foot(const struct frame *f, double height, struct buf *out)
 {
     /* A round number of kilometres, about a fifth of the width. */
-    double km_px = f->scale / 111.195;
-    double km = 1;
-    for (static const double step[] = {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, *s = step;
-         s < step + COUNT_OF(step); s++) {
-        if (*s * km_px <= 220) {
-            km = *s;
-        }
+    static const double round_km[] = {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+    double km_px = f->scale / 111.195; /* a degree of latitude is 111.195 km on the mean sphere */
+    double km = round_km[0];
+    for (size_t i = 1; i < COUNT_OF(round_km) && round_km[i] * km_px <= 220; i++) {
+        km = round_km[i];
     }
     double y = height - 26;
     buf_printf(out, "<polyline points=\"%d,%.0f %d,%.0f %.1f,%.0f %.1f,%.0f\" fill=\"none\" stroke=\"#333\" stroke-width=\"1.5\"/>\n",

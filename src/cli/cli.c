@@ -1,0 +1,252 @@
+/* Options, help, and the choice of the command. */
+#include "cli/internal.h"
+
+static const struct {
+    const char *name, *value, *doc; /* value NULL: a flag */
+    bool common;
+    const char *config;             /* the setting it overrides */
+} options[] = {
+    {"athlete", "ID", "whose: an athlete's id", false, NULL},
+    {"id", "ID", "id of the route; default: made from its name", false, NULL},
+    {"name", "TEXT", "name of the route; default: what the file says", false, NULL},
+    {"tolerance", "M", "how far off the line still counts, 5 to 500 m; default 40", false, NULL},
+    {"max-gap", "M", "join parts of a route at most this far apart; default 200 m", false, NULL},
+    {"each", NULL, "every line of the file is a route of its own", false, NULL},
+    {"format", "F", "table, gpx or geojson", false, NULL},
+    {"min", "M", "leave out gaps shorter than this", false, NULL},
+    {"svg", "FILE", "draw covered and uncovered stretches into this file", false, NULL},
+    {"batch-size", "N", "activities in one transaction", false, "processor.batch_size"},
+    {"concurrency", "N", "batches in flight", false, "processor.concurrency"},
+    {"interval", "T", "look for forgotten work this often (90s, 1h30m)", false, "processor.interval"},
+    {"config", "FILE", "configuration file", true, NULL},
+    {"database-url", "URL", "PostgreSQL to use", true, "database.url"},
+    {"data-dir", "DIR", "folder of the private PostgreSQL", true, "data.dir"},
+    {"log-level", "L", "debug, info, warn or error", true, "log.level"},
+    {"json", NULL, "print JSON", true, NULL},
+    {"quiet", NULL, "print no progress", true, NULL},
+    {"help", NULL, "print this", true, NULL},
+};
+
+const struct cli_command cli_commands[] = {
+    {"serve", "", 0, 0, "batch-size concurrency interval", "run the service", NULL, cli_serve, APP_SCHEMA_MIGRATE, true},
+    {"process", "", 0, 0, "batch-size concurrency", "process everything that waits, then exit", NULL, cli_process,
+     APP_SCHEMA_MIGRATE, false},
+    {"migrate", "", 0, 0, "", "bring the database's schema up to date", NULL, cli_migrate, APP_SCHEMA_MIGRATE, false},
+    {"import", "PATH...", 1, -1, "athlete", "import recorded activities from GPX and GeoJSON files and folders", NULL,
+     cli_import, APP_SCHEMA_MIGRATE, false},
+    {"route import", "FILE...", 1, -1, "id name tolerance max-gap each", "import routes from GPX and GeoJSON files", NULL,
+     cli_route_import, APP_SCHEMA_MIGRATE, false},
+    {"route list", "", 0, 0, "athlete", "routes, and how much of each is covered", NULL, cli_route_list,
+     APP_SCHEMA_MIGRATE, false},
+    {"route show", "ROUTE", 1, 1, "athlete svg", "one route; --svg draws it", NULL, cli_route_show, APP_SCHEMA_MIGRATE,
+     false},
+    {"route gaps", "ROUTE", 1, 1, "athlete format min", "what is not covered yet, longest first", NULL, cli_route_gaps,
+     APP_SCHEMA_MIGRATE, false},
+    {"route remove", "ROUTE...", 1, -1, "", "remove routes, with all credit on them", NULL, cli_route_remove,
+     APP_SCHEMA_MIGRATE, false},
+    {"status", "", 0, 0, "", "what is stored, what waits, who works", NULL, cli_status, APP_SCHEMA_CHECK, false},
+    {"config check", "", 0, 0, "", "check the configuration and show where each value comes from", cli_config_check, NULL,
+     APP_SCHEMA_CHECK, false},
+    {"config example", "", 0, 0, "", "print a configuration file with all defaults", cli_config_example, NULL,
+     APP_SCHEMA_CHECK, false},
+};
+const size_t cli_command_count = COUNT_OF(cli_commands);
+
+static void print_usage(FILE *out)
+{
+    fputs("waymark " WAYMARK_VERSION ": how much of every long-distance trail you have covered\n\nCommands:\n", out);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "%s %s", cli_commands[i].name, cli_commands[i].operands);
+        fprintf(out, "  %-24s %s\n", line, cli_commands[i].summary);
+    }
+    fputs("\n`waymark COMMAND --help` tells its options. Exit status: 0 done, 1 failed, 2 usage, 75 try again,\n"
+          "78 configuration.\n", out);
+}
+
+static bool takes(const struct cli_command *cmd, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = cmd->options; (p = strstr(p, name)); p += n) {
+        if ((p == cmd->options || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void print_help(const struct cli_command *cmd)
+{
+    printf("usage: waymark %s%s%s [options]\n%s\n\n", cmd->name, *cmd->operands ? " " : "", cmd->operands, cmd->summary);
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
+        if (options[i].common || takes(cmd, options[i].name)) {
+            char left[40];
+            snprintf(left, sizeof(left), "--%s%s%s", options[i].name, options[i].value ? " " : "",
+                     options[i].value ? options[i].value : "");
+            printf("  %-22s %s\n", left, options[i].doc);
+        }
+    }
+}
+
+const char *cli_option(const struct cli *c, const char *name)
+{
+    for (size_t i = c->noptions; i-- > 0;) {
+        if (strcmp(c->option[i].name, name) == 0) {
+            return c->option[i].value;
+        }
+    }
+    return NULL;
+}
+
+int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, int64_t fallback, int64_t *ret)
+{
+    const char *v = cli_option(c, name);
+    *ret = fallback;
+    if (v && span_to_i64(span_of(v), min, max, ret) != 0) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--%s %s: must be a whole number from %lld to %lld", name, v,
+                       (long long)min, (long long)max);
+    }
+    return 0;
+}
+
+int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback, double *ret)
+{
+    const char *v = cli_option(c, name);
+    *ret = fallback;
+    if (v && (span_to_f64(span_of(v), ret) != 0 || *ret < min || *ret > max)) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--%s %s: must be a number from %g to %g", name, v, min, max);
+    }
+    return 0;
+}
+
+/* --name value, --name=value, --flag. Returns how many arguments it was, or -1. */
+static int take_option(struct cli *c, int argc, char **argv, int at)
+{
+    const char *arg = argv[at] + 2, *eq = strchr(arg, '=');
+    size_t n = eq ? (size_t)(eq - arg) : strlen(arg);
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
+        if (strlen(options[i].name) != n || strncmp(options[i].name, arg, n) != 0 ||
+            !(options[i].common || takes(c->command, options[i].name))) {
+            continue;
+        }
+        const char *value = eq ? eq + 1 : options[i].value && at + 1 < argc ? argv[at + 1] : NULL;
+        if ((options[i].value != NULL) != (value != NULL) || c->noptions == CLI_MAX_OPTIONS) {
+            return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--%s %s", options[i].name,
+                           c->noptions == CLI_MAX_OPTIONS ? "comes after too many options"
+                           : options[i].value             ? "needs a value"
+                                                          : "takes no value");
+        }
+        c->option[c->noptions].name = options[i].name;
+        c->option[c->noptions++].value = value ? value : "";
+        return options[i].value && !eq ? 2 : 1;
+    }
+    return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "waymark %s has no option --%.*s: see waymark %s --help",
+                   c->command->name, (int)n, arg, c->command->name);
+}
+
+static int parse(struct cli *c, int argc, char **argv, int at)
+{
+    bool literal = false;
+    c->operand = arena_new_array(c->arena, const char *, (size_t)argc + 1);
+    while (at < argc) {
+        int used = 1;
+        if (!literal && strcmp(argv[at], "--") == 0) {
+            literal = true;
+        } else if (!literal && strncmp(argv[at], "--", 2) == 0) {
+            used = take_option(c, argc, argv, at);
+        } else {
+            c->operand[c->noperands++] = argv[at];
+        }
+        if (used < 0) {
+            return -1;
+        }
+        at += used;
+    }
+    c->json = cli_option(c, "json") != NULL;
+    c->quiet = cli_option(c, "quiet") != NULL || c->json;
+    const struct cli_command *cmd = c->command;
+    if (cli_option(c, "help")) {
+        return 0;
+    }
+    if ((int)c->noperands < cmd->min_operands || (cmd->max_operands >= 0 && (int)c->noperands > cmd->max_operands)) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "usage: waymark %s%s%s [options]", cmd->name,
+                       *cmd->operands ? " " : "", cmd->operands);
+    }
+    return 0;
+}
+
+/* The longest command whose words the arguments start with. */
+static const struct cli_command *find_command(int argc, char **argv, int *words)
+{
+    const struct cli_command *found = NULL;
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const char *space = strchr(cli_commands[i].name, ' ');
+        size_t n = space ? (size_t)(space - cli_commands[i].name) : strlen(cli_commands[i].name);
+        bool first = argc > 1 && strlen(argv[1]) == n && strncmp(argv[1], cli_commands[i].name, n) == 0;
+        if (first && (!space || (argc > 2 && strcmp(argv[2], space + 1) == 0))) {
+            found = &cli_commands[i];
+            *words = space ? 2 : 1;
+        }
+    }
+    return found;
+}
+
+static int load_config(struct cli *c)
+{
+    struct app_flag flag[COUNT_OF(options)];
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
+        const char *v = options[i].config ? cli_option(c, options[i].name) : NULL;
+        if (v) {
+            flag[n++] = (struct app_flag){options[i].config, v};
+        }
+    }
+    c->config = app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena, &c->config_file, &c->err);
+    return c->config ? 0 : -1;
+}
+
+static int run_command(struct cli *c)
+{
+    if (c->command->run == cli_config_example) {
+        return cli_config_example(c);
+    }
+    if (load_config(c) != 0) {
+        return -1;
+    }
+    app_log_init(c->config);
+    if (c->command->run) {
+        return c->command->run(c);
+    }
+    return cli__run(c);
+}
+
+int cli_main(int argc, char **argv, char **envp)
+{
+    int words = 0;
+    const struct cli_command *cmd = find_command(argc, argv, &words);
+    bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0);
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        puts("waymark " WAYMARK_VERSION);
+        return 0;
+    }
+    if (!cmd) {
+        print_usage(help ? stdout : stderr);
+        return help ? 0 : 2;
+    }
+    struct cli c = {.command = cmd, .arena = arena_new(0), .envp = envp};
+    int rc = parse(&c, argc, argv, words + 1);
+    if (rc == 0 && cli_option(&c, "help")) {
+        print_help(cmd);
+    } else if (rc == 0) {
+        rc = run_command(&c);
+    }
+    int status = c.status;
+    if (rc != 0) {
+        fprintf(stderr, "waymark: %s\n", c.err.msg);
+        status = err_exit_status(&c.err);
+    }
+    config_free(c.config);
+    log_forget_secrets();
+    arena_free(c.arena);
+    return status;
+}

@@ -1,0 +1,102 @@
+/* One command on a loop: the app comes up, the command's flow runs, the app goes down whatever happened. */
+#include "cli/internal.h"
+
+struct command_flow {
+    struct flow f;
+    struct cli *c;
+    struct loop_signals *signals;
+    struct op op;
+};
+#define COMMAND_STEPS(STEP)                                                                                            \
+    STEP(command, up)                                                                                                  \
+    STEP(command, body) /* -> down, if it did not come up */                                                           \
+    STEP(command, down)                                                                                                \
+    STEP(command, done)
+FLOW_STEPS(command, COMMAND_STEPS);
+
+static struct command_flow *command_of(struct flow *f)
+{
+    return container_of(f, struct command_flow, f);
+}
+
+static void keep_first(struct cli *c, const struct op *op)
+{
+    if (op->failed && c->err.class == 0) {
+        c->err = op->err;
+    }
+}
+
+static enum flow_next command_up(struct flow *f)
+{
+    struct command_flow *m = command_of(f);
+    const struct cli_command *cmd = m->c->command;
+    m->c->running = app_up_flow(&m->c->app, cmd->schema, cmd->service ? INT64_MAX : CLI_DB_WAIT_MS);
+    flow_call(m->c->running, &m->op);
+    return flow_wait_any(f, &m->op, command_STEP_body, 0);
+}
+
+static enum flow_next command_body(struct flow *f)
+{
+    struct command_flow *m = command_of(f);
+    struct cli *c = m->c;
+    c->running = NULL;
+    keep_first(c, &m->op);
+    if (c->err.class == 0) {
+        c->running = c->command->body(c);
+    }
+    if (!c->running) {
+        return flow_goto(f, command_STEP_down);
+    }
+    flow_call(c->running, &m->op);
+    return flow_wait_any(f, &m->op, command_STEP_down, 0);
+}
+
+static enum flow_next command_down(struct flow *f)
+{
+    struct command_flow *m = command_of(f);
+    if (m->c->running) {
+        m->c->running = NULL;
+        keep_first(m->c, &m->op);
+    }
+    flow_call(app_down_flow(&m->c->app), &m->op);
+    return flow_wait_any(f, &m->op, command_STEP_done, 0);
+}
+
+static enum flow_next command_done(struct flow *f)
+{
+    struct command_flow *m = command_of(f);
+    keep_first(m->c, &m->op);
+    loop_signals_close(m->signals);
+    return FLOW_DONE;
+}
+
+static const struct flow_def command_def = {"command", command_steps, command_STEP_COUNT, NULL};
+
+static void on_stop(void *ctx, int signum)
+{
+    struct cli *c = ctx;
+    log_info("stopping", L_I("signal", signum));
+    if (c->stop) {
+        struct op *op = c->stop;
+        c->stop = NULL;
+        op_finish(op, NULL);
+    } else if (c->running) {
+        flow_cancel(c->running);
+    }
+}
+
+int cli__run(struct cli *c)
+{
+    c->app.config = c->config;
+    c->app.loop = app_loop_new(c->config, &c->err);
+    if (!c->app.loop) {
+        return -1;
+    }
+    struct command_flow *m = flow_new(c->app.loop, &command_def, sizeof(*m), 0);
+    m->c = c;
+    m->signals = loop_signals_open(c->app.loop, on_stop, NULL, c);
+    flow_start(&m->f);
+    loop_run(c->app.loop);
+    loop_free(c->app.loop);
+    return c->err.class == 0 ? 0 : -1;
+}

@@ -1,0 +1,189 @@
+/* waymark status, waymark migrate. */
+#include "cli/internal.h"
+#include "store/store.h"
+
+/* ---- migrate -------------------------------------------------------------------------------------------------- */
+
+struct migrate_flow {
+    struct flow f;
+    struct cli *c;
+};
+#define MIGRATE_STEPS(STEP) STEP(migrate, report)
+FLOW_STEPS(migrate, MIGRATE_STEPS);
+
+/* The work was done when the app came up. */
+static enum flow_next migrate_report(struct flow *f)
+{
+    const struct cli *c = container_of(f, struct migrate_flow, f)->c;
+    int newest = 0;
+    for (const struct db_migration *m = db_migrations; m->version; m++) {
+        newest = m->version;
+    }
+    printf(c->json ? "{\"schema\":%d}\n" : "The database's schema is up to date (version %d).\n", newest);
+    return FLOW_DONE;
+}
+
+static const struct flow_def migrate_def = {"migrate", migrate_steps, migrate_STEP_COUNT, NULL};
+
+struct flow *cli_migrate(struct cli *c)
+{
+    struct migrate_flow *m = flow_new(c->app.loop, &migrate_def, sizeof(*m), 0);
+    m->c = c;
+    return &m->f;
+}
+
+/* ---- status --------------------------------------------------------------------------------------------------- */
+
+struct status_flow {
+    struct flow f;
+    struct cli *c;
+    struct db_unit u;
+};
+#define STATUS_STEPS(STEP) STEP(status, ask) STEP(status, show)
+FLOW_STEPS(status, STATUS_STEPS);
+
+enum { CALL_OVERVIEW, CALL_COUNTS, CALL_DEAD, CALL_INSTANCES };
+
+static enum flow_next status_ask(struct flow *f)
+{
+    struct status_flow *s = container_of(f, struct status_flow, f);
+    db_unit_init(&s->u, s->c->app.pool, f->arena, DB_READONLY);
+    db_add(&s->u, &SQL_store_overview);
+    db_add(&s->u, &SQL_jobs_counts);
+    db_add(&s->u, &SQL_jobs_dead_reasons);
+    db_add(&s->u, &SQL_store_instances);
+    db_submit(&s->u);
+    return flow_wait(f, &s->u.op, status_STEP_show, 60000);
+}
+
+static const char *text_i64(struct cli *c, int64_t v)
+{
+    return arena_printf(c->arena, "%lld", (long long)v);
+}
+
+static void show_queue(struct cli *c, const struct db_unit *u)
+{
+    static const char *const head[] = {"jobs", ">ready", ">running", ">waiting", ">dead"};
+    struct cli_table t;
+    int n = db_rows(u, CALL_COUNTS);
+    if (n == 0) {
+        puts("\nThe queue is empty.");
+        return;
+    }
+    cli_table_init(&t, c->arena, head, COUNT_OF(head));
+    for (int i = 0; i < n; i++) {
+        const char **cell = cli_table_row(&t);
+        cell[0] = db_get_text(u, CALL_COUNTS, i, 0, c->arena);
+        cell[1] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 1));
+        cell[2] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 2));
+        cell[3] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 3));
+        cell[4] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 5));
+    }
+    putchar('\n');
+    cli_table_print(&t, stdout);
+    for (int i = 0; i < db_rows(u, CALL_DEAD); i++) {
+        printf("dead: %lld x %s: %s\n", (long long)db_get_i64(u, CALL_DEAD, i, 1),
+               db_get_text(u, CALL_DEAD, i, 0, c->arena), db_get_text(u, CALL_DEAD, i, 2, c->arena));
+    }
+}
+
+static void show_instances(struct cli *c, const struct db_unit *u)
+{
+    static const char *const head[] = {">instance", "host", ">pid", "version", "since", ">last beat"};
+    struct cli_table t;
+    int n = db_rows(u, CALL_INSTANCES);
+    if (n == 0) {
+        puts("\nNo instance is at work.");
+        return;
+    }
+    cli_table_init(&t, c->arena, head, COUNT_OF(head));
+    for (int i = 0; i < n; i++) {
+        const char **cell = cli_table_row(&t);
+        char since[40];
+        cell[0] = text_i64(c, db_get_i64(u, CALL_INSTANCES, i, 0));
+        cell[1] = db_get_text(u, CALL_INSTANCES, i, 1, c->arena);
+        cell[2] = text_i64(c, db_get_i64(u, CALL_INSTANCES, i, 2));
+        cell[3] = db_get_text(u, CALL_INSTANCES, i, 3, c->arena);
+        cell[4] = arena_strdup(c->arena, time_format_iso(db_get_time_us(u, CALL_INSTANCES, i, 5), since));
+        cell[5] = arena_printf(c->arena, "%.1f s ago", (double)db_get_i64(u, CALL_INSTANCES, i, 6) / 1000);
+    }
+    putchar('\n');
+    cli_table_print(&t, stdout);
+}
+
+static void show_text(struct cli *c, const struct db_unit *u)
+{
+    int64_t v[8];
+    for (int i = 0; i < 8; i++) {
+        v[i] = db_get_i64(u, CALL_OVERVIEW, 0, i);
+    }
+    char *url = db_url_redacted(c->app.db.url);
+    printf("database   %s%s, %.1f MB, schema %lld\n", c->app.cluster ? "private, " : "", url, (double)v[7] / 1e6,
+           (long long)v[6]);
+    printf("stored     %lld athletes, %lld activities, %lld routes\n", (long long)v[0], (long long)v[1], (long long)v[2]);
+    printf("to match   %lld activities; %lld past activities for new routes\n", (long long)v[3], (long long)v[4]);
+    if (v[5] > 0) {
+        printf("unusable   %lld activities whose track could not be read\n", (long long)v[5]);
+    }
+    mem_free(url);
+    show_queue(c, u);
+    show_instances(c, u);
+}
+
+static void show_json(struct cli *c, const struct db_unit *u)
+{
+    static const char *const name[] = {"athletes", "activities", "routes", "activities_to_match", "pairs_listed",
+                                       "activities_unusable", "schema", "database_bytes"};
+    struct buf out = {0};
+    struct json_out j = {.buf = &out};
+    jo_begin_object(&j, NULL);
+    for (int i = 0; i < (int)COUNT_OF(name); i++) {
+        jo_i64(&j, name[i], db_get_i64(u, CALL_OVERVIEW, 0, i));
+    }
+    jo_begin_array(&j, "jobs");
+    for (int i = 0; i < db_rows(u, CALL_COUNTS); i++) {
+        jo_begin_object(&j, NULL);
+        jo_span(&j, "kind", db_get_span(u, CALL_COUNTS, i, 0));
+        jo_i64(&j, "ready", db_get_i64(u, CALL_COUNTS, i, 1));
+        jo_i64(&j, "running", db_get_i64(u, CALL_COUNTS, i, 2));
+        jo_i64(&j, "waiting", db_get_i64(u, CALL_COUNTS, i, 3));
+        jo_i64(&j, "dead", db_get_i64(u, CALL_COUNTS, i, 5));
+        jo_end_object(&j);
+    }
+    jo_end_array(&j);
+    jo_begin_array(&j, "instances");
+    for (int i = 0; i < db_rows(u, CALL_INSTANCES); i++) {
+        jo_begin_object(&j, NULL);
+        jo_i64(&j, "id", db_get_i64(u, CALL_INSTANCES, i, 0));
+        jo_span(&j, "host", db_get_span(u, CALL_INSTANCES, i, 1));
+        jo_i64(&j, "pid", db_get_i64(u, CALL_INSTANCES, i, 2));
+        jo_i64(&j, "beat_age_ms", db_get_i64(u, CALL_INSTANCES, i, 6));
+        jo_end_object(&j);
+    }
+    jo_end_array(&j);
+    jo_end_object(&j);
+    puts(out.p);
+    buf_done(&out);
+    (void)c;
+}
+
+static enum flow_next status_show(struct flow *f)
+{
+    struct status_flow *s = container_of(f, struct status_flow, f);
+    (s->c->json ? show_json : show_text)(s->c, &s->u);
+    return FLOW_DONE;
+}
+
+static void status_end(struct flow *f)
+{
+    db_unit_done(&container_of(f, struct status_flow, f)->u);
+}
+
+static const struct flow_def status_def = {"status", status_steps, status_STEP_COUNT, status_end};
+
+struct flow *cli_status(struct cli *c)
+{
+    struct status_flow *s = flow_new(c->app.loop, &status_def, sizeof(*s), 0);
+    s->c = c;
+    return &s->f;
+}
