@@ -62,7 +62,7 @@ static void end_flow(struct flow *f)
     f->ended = true;
     if (f->cancelled) {
         f->failed = true;
-        loop__cancelled(&f->err, "");
+        loop__cancelled(&f->err);
         err_wrap(&f->err, "flow %s: ", f->def->name);
     } else if (f->failed && f->err.class == 0) {
         err_set(&f->err, ERR_DATA, ERR_BUG, "flow %s failed in step %s without saying why",
@@ -189,7 +189,7 @@ static void start_deadline(struct flow *f)
         CHECK(uv_timer_init(loop_uv(f->loop), &f->deadline) == 0);
         f->deadline_open = true;
     }
-    CHECK(uv_timer_start(&f->deadline, deadline_passed, (uint64_t)f->timeout_ms, 0) == 0);
+    loop__timer_start(&f->deadline, deadline_passed, f->timeout_ms);
 }
 
 static enum flow_next wait_for(struct flow *f, struct op *op, unsigned next, int64_t timeout_ms,

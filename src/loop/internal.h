@@ -24,5 +24,7 @@ struct loop {
 
 /* Everything but the run function of work is for the loop thread only. */
 void loop__check_thread(const struct loop *l);
+/* One shot, ms from now rather than from the start of the turn. */
+void loop__timer_start(uv_timer_t *timer, uv_timer_cb fn, int64_t ms);
 /* "cancelled", as every provider reports it. */
-void loop__cancelled(struct err *err, const char *what);
+void loop__cancelled(struct err *err);

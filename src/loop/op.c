@@ -1,8 +1,8 @@
 #include "loop/internal.h"
 
-void loop__cancelled(struct err *err, const char *what)
+void loop__cancelled(struct err *err)
 {
-    err_set_code(err, ERR_UV, ERR_RETRY, UV_ECANCELED, "%scancelled", what);
+    err_set_code(err, ERR_UV, ERR_RETRY, UV_ECANCELED, "cancelled");
 }
 
 /* ---- op ----------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ void op_finish(struct op *op, const struct err *err)
 void op_finish_cancelled(struct op *op)
 {
     struct err err;
-    loop__cancelled(&err, "");
+    loop__cancelled(&err);
     op_finish(op, &err);
 }
 

@@ -1,5 +1,14 @@
 #include "loop/internal.h"
 
+/* The clock of the loop stands still during a turn; a step that computed for a while must not
+ * shorten what it starts afterwards. */
+void loop__timer_start(uv_timer_t *timer, uv_timer_cb fn, int64_t ms)
+{
+    int64_t behind = (int64_t)(uv_hrtime() / 1000000) - (int64_t)uv_now(timer->loop);
+    uint64_t delay = (uint64_t)(ms > 0 ? ms : 0) + (uint64_t)(behind > 0 ? behind : 0);
+    CHECK(uv_timer_start(timer, fn, delay, 0) == 0);
+}
+
 /* ---- timer op ----------------------------------------------------------------------------------
  */
 
@@ -34,7 +43,7 @@ void timer_op_start(struct timer_op *t, struct loop *l, int64_t delay_ms)
     op_begin(&t->op);
     CHECK(uv_timer_init(loop_uv(l), &t->timer) == 0);
     t->open = true;
-    CHECK(uv_timer_start(&t->timer, timer_fired, delay_ms > 0 ? (uint64_t)delay_ms : 0, 0) == 0);
+    loop__timer_start(&t->timer, timer_fired, delay_ms);
 }
 
 /* ---- ticker ------------------------------------------------------------------------------------
