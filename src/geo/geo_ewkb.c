@@ -189,7 +189,7 @@ static int read_members(struct reader *r, const struct head *h, unsigned depth)
 /* only: the one type allowed here, 0 for any. */
 static int read_geometry(struct reader *r, unsigned only, unsigned depth)
 {
-    struct head h;
+    struct head h = {0};
     if (depth > MAX_NESTING)
         return err_set(r->err, ERR_DATA, ERR_PERMANENT,
                        "WKB nests collections more than %d deep at byte %zu", MAX_NESTING, r->pos);
