@@ -1,17 +1,50 @@
-/* Gaps between one pass and the next. */
+/* From pass to pass: which of them count, and which gaps between them were walked. */
 #include "geo/internal.h"
 
 #include <math.h>
 
-/* A gap of the measure up to this is closed when the way between is not much longer: bad reception,
- * a corner cut. */
+/* A gap of the measure up to this is closed when the way between is not much longer: bad reception, a corner cut. */
 #define HOLE_M 250.0
 /* Without a fix in between (one straight edge from route to route) up to this. */
 #define BLIND_M 1000.0
-/* Fixes that may lie between: an edge that leaves the corridor has its own ends within it. */
+/* Edges that may lie between: one that leaves the corridor has its own ends within it. */
 #define BLIND_EDGES 2
+/* Two passes this near to each other that go the same way are one walk. */
+#define CONTINUES_M 600.0
 
-static bool fits(double ds, double dt, uint32_t edges)
+static bool goes_on(const struct geo_route *r, const struct geo__pass *p, const struct geo__pass *q)
+{
+    const double ds = geo__match_ds(r, p->s1, q->s0);
+    if (fabs(ds) > CONTINUES_M || q->t0 - p->t1 > 2 * fabs(ds) + HOLE_M)
+        return false;
+    return ds * geo__match_ds(r, p->s0, p->s1) > 0 && ds * geo__match_ds(r, q->s0, q->s1) > 0;
+}
+
+/* A suspect pass next to a good one that it goes on from or into is good, and so on along the chain. */
+static void clear_suspects(const struct geo_route *r, struct geo__pass *p, size_t n)
+{
+    for (size_t k = 1; k < n; k++)
+        p[k].suspect = p[k].suspect && (p[k - 1].suspect || !goes_on(r, &p[k - 1], &p[k]));
+    for (size_t k = n; k-- > 1;)
+        p[k - 1].suspect = p[k - 1].suspect && (p[k].suspect || !goes_on(r, &p[k - 1], &p[k]));
+}
+
+static void drop_suspects(struct geo__found *f)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < f->npass; k++) {
+        const struct geo__pass *p = &f->pass[k];
+        if (!p->suspect) {
+            f->pass[kept++] = *p;
+            continue;
+        }
+        for (size_t i = p->iv_first; i < p->iv_end; i++)
+            f->iv[i].b = f->iv[i].a; /* empty: the union drops it */
+    }
+    f->npass = kept;
+}
+
+static bool was_walked(double ds, double dt, uint32_t edges)
 {
     if (ds <= HOLE_M && dt <= 3 * ds + HOLE_M)
         return true;
@@ -21,10 +54,12 @@ static bool fits(double ds, double dt, uint32_t edges)
 bool geo__match_bridge(struct geo__matcher *m)
 {
     struct geo__found *f = &m->found;
+    clear_suspects(m->r, f->pass, f->npass);
+    drop_suspects(f);
     for (size_t k = 1; k < f->npass; k++) {
         const struct geo__pass *p = &f->pass[k - 1], *q = &f->pass[k];
         const double ds = geo__match_ds(m->r, p->s1, q->s0);
-        if (!fits(fabs(ds), q->t0 - p->t1, q->v0 - p->v1))
+        if (!was_walked(fabs(ds), q->t0 - p->t1, q->v0 - p->v1))
             continue;
         if (!geo__match_add(m, fmin(p->s1, p->s1 + ds), fmax(p->s1, p->s1 + ds)))
             return false;

@@ -21,6 +21,9 @@
 #define CROSSING_MAX_M     1500.0
 #define CROSSING_DEVIATION 0.38
 #define CROSSING_QUARTILES 0.45
+/* In the mountains two recordings of one path stray from each other for hundreds of metres: beyond this length the
+ * limits rise, up to what a straight crossing has at CROSSING_MAX_M. */
+#define CROSSING_STRICT_M 600.0
 
 /* An edge longer than this is a path only if it leads from the route to the route; else it is a gap
  * in the recording, and what it happens to run along is not known to have been walked.
@@ -99,7 +102,8 @@ static bool is_crossing(const struct geo_route *r, const struct geo__run *run, s
     struct offset o[(size_t)(CROSSING_MAX_M / GEO__STEP_M) + 3];
     double sum = 0, squares = 0;
     const size_t n = j - i + 1;
-    if (n > COUNT_OF(o) || run->sample[j].t - run->sample[i].t > CROSSING_MAX_M)
+    const double way = run->sample[j].t - run->sample[i].t;
+    if (n > COUNT_OF(o) || way > CROSSING_MAX_M)
         return false;
     for (size_t k = 0; k < n; k++)
         o[k] = offset_of(r, &run->sample[i + k], chosen(run, i + k));
@@ -110,8 +114,9 @@ static bool is_crossing(const struct geo_route *r, const struct geo__run *run, s
     }
     const double mean = sum / (double)n, variance = fmax(0, squares / (double)n - mean * mean);
     qsort(o, n, sizeof(*o), by_offset);
-    return sqrt(variance) >= CROSSING_DEVIATION * r->tolerance_m ||
-           o[n * 3 / 4].y - o[n / 4].y >= CROSSING_QUARTILES * r->tolerance_m;
+    const double limit = r->tolerance_m * (1 + fmax(0, way - CROSSING_STRICT_M) / CROSSING_MAX_M);
+    return sqrt(variance) >= CROSSING_DEVIATION * limit ||
+           o[n * 3 / 4].y - o[n / 4].y >= CROSSING_QUARTILES * limit;
 }
 
 static bool add(struct geo__matcher *m, double a, double b)
@@ -288,22 +293,29 @@ static bool trim_long_edges(const struct geo__matcher *m, size_t *i, size_t *j)
 static bool take_pass(struct geo__matcher *m, size_t i, size_t j)
 {
     const struct geo__run *run = &m->run;
-    if (is_crossing(m->r, run, i, j) || !trim(m->r, run, &i, &j) || !trim_long_edges(m, &i, &j))
+    const bool suspect = is_crossing(m->r, run, i, j);
+    if (!trim(m->r, run, &i, &j) || !trim_long_edges(m, &i, &j))
         return true;
-    struct geo__pass *p =
-        geo__grow(m->found.pass, &m->found.pass_cap, m->found.npass + 1, sizeof(*p));
-    if (p == NULL)
-        return false;
-    m->found.pass = p;
-    m->found.pass[m->found.npass++] = (struct geo__pass){
+    struct geo__pass pass = {
         .t0 = run->sample[i].t,
         .t1 = run->sample[j].t,
         .s0 = chosen(run, i)->s,
         .s1 = chosen(run, j)->s,
         .v0 = run->sample[i].vertex,
         .v1 = run->sample[j].vertex,
+        .suspect = suspect,
+        .iv_first = m->found.n,
     };
-    return credit_pass(m, i, j) && credit_twins(m, i, j);
+    if (!credit_pass(m, i, j) || !credit_twins(m, i, j))
+        return false;
+    pass.iv_end = m->found.n;
+    struct geo__pass *p =
+        geo__grow(m->found.pass, &m->found.pass_cap, m->found.npass + 1, sizeof(*p));
+    if (p == NULL)
+        return false;
+    m->found.pass = p;
+    m->found.pass[m->found.npass++] = pass;
+    return true;
 }
 
 bool geo__match_credit(struct geo__matcher *m)

@@ -14,6 +14,8 @@
 #include <math.h>
 
 #define ENTRY 3.0
+/* More for coming back on within a run: while candidates last, one walk with an odd place in it is likelier than two. */
+#define REENTRY 6.0
 /* Per step of disagreement. At 0.4 a walk whose measure stands still at the inner distance is
  * dearer than off. */
 #define DISAGREE 0.4
@@ -87,9 +89,9 @@ static void link_from(const struct step *st, struct geo__cand *c, double shift)
     }
 }
 
-/* The cheapest state of a sample: a candidate, or off. */
-static double cheapest(const struct geo__sample *s, const struct geo__cand *cand, double entry,
-                       int32_t *from)
+/* The cheapest way to be off after sample s, having been on: stay off, or leave one of its candidates. */
+static double leave(const struct geo__sample *s, const struct geo__cand *cand, double entry,
+                    int32_t *from)
 {
     double best = s->off_cost;
     *from = GEO__OFF;
@@ -102,48 +104,52 @@ static double cheapest(const struct geo__sample *s, const struct geo__cand *cand
     return best;
 }
 
-static void forward(const struct geo_route *r, struct geo__run *run)
+/* Fills the costs of sample k. `never` is the cost of not having been on the route before it in this run. */
+static void take_sample(const struct geo_route *r, struct geo__run *run, size_t k, double never)
 {
+    struct geo__sample *s = &run->sample[k];
+    struct step st = {.r = r, .cand = run->cand, .prev = s - 1, .dt = GEO__STEP_M};
     const double entry = entry_cost(r);
-    for (size_t k = 0; k < run->n; k++) {
-        struct geo__sample *s = &run->sample[k];
-        struct step st = {.r = r, .cand = run->cand, .dt = GEO__STEP_M};
-        int32_t from = GEO__OFF;
-        double off = 0;
+    int32_t from = GEO__OFF;
+    double off = INFINITY;
+    if (k > 0) {
+        st.dt = s->t - s[-1].t;
+        off = leave(s - 1, run->cand, entry, &from);
+    }
+    st.reach = geo__match_reach(r, st.dt);
+    const double steps = st.dt / GEO__STEP_M, again = off + REENTRY / ENTRY * entry;
+    s->off_cost = off + steps;
+    s->off_from = from;
+    for (uint32_t i = s->first; i < s->first + s->n; i++) {
+        struct geo__cand *c = &run->cand[i];
+        c->cost = fmin(never, again) + entry;
+        c->from = again < never ? from : GEO__NEVER;
         if (k > 0) {
-            st.prev = s - 1;
-            st.dt = s->t - s[-1].t;
-            off = cheapest(s - 1, run->cand, entry, &from);
+            link_from(&st, c, 0);
+            if (r->closed && c->s < st.reach)
+                link_from(&st, c, -r->length_m);
+            if (r->closed && c->s > r->length_m - st.reach)
+                link_from(&st, c, r->length_m);
         }
-        st.reach = geo__match_reach(r, st.dt);
-        const double steps = st.dt / GEO__STEP_M;
-        s->off_cost = off + steps;
-        s->off_from = from;
-        for (uint32_t i = s->first; i < s->first + s->n; i++) {
-            struct geo__cand *c = &run->cand[i];
-            c->cost = off + entry;
-            c->from = from;
-            if (k > 0) {
-                link_from(&st, c, 0);
-                if (r->closed && c->s < st.reach)
-                    link_from(&st, c, -r->length_m);
-                if (r->closed && c->s > r->length_m - st.reach)
-                    link_from(&st, c, r->length_m);
-            }
-            c->cost += steps * distance_cost(r, c->d);
-        }
+        c->cost += steps * distance_cost(r, c->d);
     }
 }
 
 void geo__match_explain(const struct geo_route *r, struct geo__run *run)
 {
-    forward(r, run);
+    double never = 0;
+    for (size_t k = 0; k < run->n; k++) {
+        take_sample(r, run, k, never);
+        never += k == 0 ? 1 : (run->sample[k].t - run->sample[k - 1].t) / GEO__STEP_M;
+    }
     int32_t state;
-    (void)cheapest(&run->sample[run->n - 1], run->cand, entry_cost(r), &state);
+    if (leave(&run->sample[run->n - 1], run->cand, entry_cost(r), &state) >= never)
+        state = GEO__NEVER;
     for (size_t k = run->n; k-- > 0;) {
         struct geo__sample *s = &run->sample[k];
-        s->chosen = state;
-        s->linked = state != GEO__OFF && run->cand[state].linked;
-        state = state == GEO__OFF ? s->off_from : run->cand[state].from;
+        s->chosen = state < 0 ? GEO__OFF : state;
+        s->linked = state >= 0 && run->cand[state].linked;
+        if (state != GEO__NEVER)
+            state = state == GEO__OFF ? s->off_from : run->cand[state].from;
     }
 }

@@ -196,7 +196,10 @@ struct geo__cand {
     int32_t from;  /* candidate of the sample before, or GEO__OFF */
     bool linked;   /* walked here from there, not jumped */
 };
-enum { GEO__OFF = -1 };
+enum {
+    GEO__OFF = -1,
+    GEO__NEVER = -2, /* off, and not on before in this run */
+};
 
 /* A point of the activity, every step of its way. */
 struct geo__sample {
@@ -222,6 +225,8 @@ struct geo__run {
 struct geo__pass {
     double t0, t1, s0, s1;
     uint32_t v0, v1; /* edges of the activity */
+    bool suspect;    /* looks like a crossing: counts only if it goes on from or into another pass */
+    size_t iv_first, iv_end; /* its intervals */
 };
 
 struct geo__found {
