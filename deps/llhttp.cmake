@@ -1,7 +1,8 @@
 # llhttp from either source: libllhttp-dev where the distribution has it, else the C sources that Debian 12's
-# node-llhttp ships. Where neither is installed, ./dev unpacks node-llhttp into the build folder and passes
-# WAYMARK_LLHTTP_ROOT, which spares a machine the whole of Node.
-set(WAYMARK_LLHTTP_ROOT "" CACHE PATH "folder into which the node-llhttp package was unpacked")
+# node-llhttp ships. Where neither is installed, ./dev unpacks node-llhttp into build/llhttp, which spares a machine
+# the whole of Node.
+set(WAYMARK_LLHTTP_ROOT ${CMAKE_SOURCE_DIR}/build/llhttp CACHE PATH
+  "folder into which the node-llhttp package was unpacked")
 
 find_library(LLHTTP_LIBRARY llhttp)
 find_path(LLHTTP_INCLUDE llhttp.h PATHS ${WAYMARK_LLHTTP_ROOT}/usr/share/include /usr/share/include
