@@ -12,6 +12,7 @@ enum {
     JOBS_SILENT_MS = 30000,     /* no beat this long, though its session stands: it hangs */
     JOBS_HINT_MS = 50,
     JOBS_FAILED_CLAIM_MS = 500, /* between claims that fail; the pool spaces its attempts to connect by itself */
+    JOBS_SUSPECT_MS = 1000,     /* with other work about, a suspect is let in this often */
     JOBS_FENCED_MAX = 3,        /* times one batch may lose jobs to a rescuer before it is left to it */
 };
 
@@ -48,6 +49,9 @@ struct jobs {
     bool look;                 /* something may be ready */
     bool dry;                  /* the last claim found nothing */
     bool claiming;
+    bool suspects;             /* there are jobs that must run alone */
+    bool alone;                /* one of them is claimed or running: nothing else is */
+    int64_t suspect_ms;        /* when the last one was claimed */
     bool audit;                /* a claim's answer was lost: give back what we hold unknowingly, before the next */
     int64_t down_since_ms;     /* first failure of a row of failures; 0: the database answers */
     struct err down_err;

@@ -146,7 +146,7 @@ static void finish_idle(struct jobs *q)
         return;
     }
     bool down = q->down_since_ms && q->idle_fail_ms > 0 && jobs__now(q) - q->down_since_ms > q->idle_fail_ms;
-    bool idle = q->dry && !q->look && !q->claiming && !q->runs && !q->queued && q->outcomes == 0;
+    bool idle = q->dry && !q->suspects && !q->look && !q->claiming && !q->runs && !q->queued && q->outcomes == 0;
     if (idle || down) {
         struct op *op = q->idle;
         q->idle = NULL;
@@ -178,7 +178,10 @@ void jobs__pump(struct jobs *q)
         q->queued = run->next;
         jobs__run_start(q, run);
     }
-    if (q->look && !q->claiming && !q->queued && q->nruns < q->conf.concurrency) {
+    /* With suspects about and their turn come, let what is in flight end first. */
+    bool turn = q->dry || jobs__now(q) - q->suspect_ms >= JOBS_SUSPECT_MS;
+    bool hold = q->alone || (q->suspects && q->runs && turn);
+    if (q->look && !hold && !q->claiming && !q->queued && q->nruns < q->conf.concurrency) {
         jobs__claim(q);
     }
     if (!q->claiming && !uv_is_active((uv_handle_t *)&q->poll)) {

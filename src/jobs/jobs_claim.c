@@ -1,9 +1,13 @@
-/* Claiming: due jobs become ready, the next ones become ours, and each kind among them becomes a batch. */
+/* Claiming: due jobs become ready, the next ones become ours, and each kind among them becomes a batch.
+ *
+ * A suspect, a job whose process died while it ran, is claimed when nothing else is in flight, and nothing else is
+ * claimed until it ends: if the process dies again it was this job. */
 #include "jobs/internal.h"
 
 struct claim_flow {
     struct flow f;
     struct jobs *q;
+    bool suspect;          /* this claim is for one suspect */
     struct db_unit audit;
     struct db_unit u;
 };
@@ -54,6 +58,13 @@ static enum flow_next claim_audit(struct flow *f)
     return flow_wait(f, &c->audit.op, claim_STEP_ask, JOBS_CALL_MS);
 }
 
+/* Nothing may be in flight; and while there is other work, its turn must have come. */
+static bool wants_suspect(const struct jobs *q)
+{
+    return q->suspects && !q->runs && !q->queued &&
+           (q->dry || jobs__now(q) - q->suspect_ms >= JOBS_SUSPECT_MS);
+}
+
 static enum flow_next claim_ask(struct flow *f)
 {
     struct claim_flow *c = claim_of(f);
@@ -65,17 +76,21 @@ static enum flow_next claim_ask(struct flow *f)
     for (size_t i = 0; i < q->nkinds; i++) {
         names[i] = q->kinds[i].name;
     }
-    /* One implicit transaction: nothing stays claimed if any of the three fails. */
+    /* One implicit transaction: nothing stays claimed if any of them fails. */
     db_unit_init(&c->u, q->pool, f->arena, 0);
     db_add(&c->u, &SQL_jobs_due);
     db_p_text(&c->u, q->conf.queue);
-    db_add(&c->u, &SQL_jobs_claim);
+    c->suspect = wants_suspect(q);
+    db_add(&c->u, c->suspect ? &SQL_jobs_claim_suspect : &SQL_jobs_claim);
     db_p_text(&c->u, q->conf.queue);
-    db_p_i64(&c->u, (int64_t)q->conf.batch_size);
+    db_p_i64(&c->u, c->suspect ? 1 : (int64_t)q->conf.batch_size);
     db_p_i64(&c->u, q->owner);
     db_p_text_array(&c->u, names, q->nkinds);
     db_add(&c->u, &SQL_jobs_next_due);
     db_p_text(&c->u, q->conf.queue);
+    db_add(&c->u, &SQL_jobs_suspects);
+    db_p_text(&c->u, q->conf.queue);
+    db_p_text_array(&c->u, names, q->nkinds);
     q->look = false; /* a hint that comes from now on may be about something this claim does not see */
     db_submit(&c->u);
     return flow_wait(f, &c->u.op, claim_STEP_take, JOBS_CALL_MS);
@@ -146,9 +161,14 @@ static enum flow_next claim_take(struct flow *f)
     struct jobs *q = c->q;
     jobs__db_worked(q);
     size_t n = (size_t)db_rows(&c->u, 1);
-    q->dry = n == 0;
+    q->suspects = db_get_i64(&c->u, 3, 0, 0) != 0;
+    q->dry = n == 0 && !c->suspect;
     q->counts.claimed += n;
-    if (n == q->conf.batch_size) {
+    if (c->suspect) {
+        q->alone = n > 0;
+        q->suspect_ms = jobs__now(q);
+    }
+    if (n == q->conf.batch_size || c->suspect || (q->suspects && n == 0)) {
         q->look = true;
     }
     struct claimed *order = arena_new_array(f->arena, struct claimed, n + 1);

@@ -86,6 +86,7 @@ static void run_ended(struct op *op)
     struct jobs *q = run->batch.jobs;
     run->flow = NULL;
     unlink_run(q, run);
+    q->alone = q->alone && q->queued;
     if (op->failed) {
         jobs__outcome(q, run, &op->err);
     } else {

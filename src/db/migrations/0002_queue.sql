@@ -13,7 +13,8 @@ CREATE TABLE q.job (
     prio smallint NOT NULL DEFAULT 0,               -- lower first
     attempt integer NOT NULL DEFAULT 0,             -- counted at claim, so that a crash counts
     max_attempts smallint NOT NULL DEFAULT 8,
-    crashes smallint NOT NULL DEFAULT 0,
+    crashes smallint NOT NULL DEFAULT 0,            -- of its process, while nothing else ran there
+    suspect boolean NOT NULL DEFAULT false,         -- its process died: it runs alone from now on
     owner bigint,                                   -- q.instance.id while running
     run_at timestamptz,                             -- waiting until
     started_at timestamptz,
@@ -27,7 +28,8 @@ CREATE TABLE q.job (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
-CREATE INDEX job_claim ON q.job (queue, prio, id) WHERE state = 'ready';
+CREATE INDEX job_claim ON q.job (queue, prio, id) WHERE state = 'ready' AND NOT suspect;
+CREATE INDEX job_suspect ON q.job (queue, prio, id) WHERE state = 'ready' AND suspect;
 CREATE INDEX job_due ON q.job (run_at) WHERE state = 'waiting';
 CREATE INDEX job_owner ON q.job (owner) WHERE state = 'running';
 -- A running job may have read what has changed since: one successor may queue beside it.
@@ -105,21 +107,26 @@ BEGIN
 END $$;
 
 -- Puts running jobs of this owner back: with a delay (a retry) or at once. refund takes the attempt back (it never
--- ran); crashed counts a crash, and a job that crashed its process three times is buried. A job whose successor is queued
--- already leaves as superseded: the successor does its work. Row by row, since two running jobs may share a ukey.
+-- ran). A job whose successor is queued already leaves as superseded: the successor does its work. Row by row, since two
+-- running jobs may share a ukey.
+--
+-- crashed: their process died. Whoever was there is a suspect and runs alone from now on; one that was alone when its
+-- process died, three times, is buried. So a job that kills its process is found, and none is blamed for a neighbour
+-- or for a power cut.
 CREATE FUNCTION q.requeue(ids bigint[], me bigint, delays float8[], error text, refund boolean, crashed boolean)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     one record;
     n integer := 0;
+    alone boolean := crashed AND cardinality(ids) = 1;
 BEGIN
     FOR one IN
         SELECT j.id, j.ukey, j.crashes, u.delay FROM unnest(ids, delays) u(id, delay) JOIN q.job j ON j.id = u.id
         WHERE j.owner = me AND j.state = 'running' ORDER BY j.id FOR NO KEY UPDATE OF j
     LOOP
         n := n + 1;
-        IF crashed AND one.crashes >= 2 THEN
-            PERFORM q.bury(ARRAY[one.id], me, 'crashes', coalesce(error, 'its process died three times while it ran'));
+        IF alone AND one.crashes >= 2 THEN
+            PERFORM q.bury(ARRAY[one.id], me, 'crashes', coalesce(error, 'its process died three times while it ran alone'));
             CONTINUE;
         END IF;
         LOOP
@@ -136,7 +143,8 @@ BEGIN
                     run_at = CASE WHEN one.delay > 0 THEN clock_timestamp() + make_interval(secs => one.delay) END,
                     owner = NULL, last_error = coalesce(error, last_error),
                     attempt = attempt - CASE WHEN refund THEN 1 ELSE 0 END,
-                    crashes = crashes + CASE WHEN crashed THEN 1 ELSE 0 END
+                    crashes = crashes + CASE WHEN alone THEN 1 ELSE 0 END,
+                    suspect = suspect OR crashed
                 WHERE id = one.id;
                 EXIT;
             EXCEPTION WHEN unique_violation THEN

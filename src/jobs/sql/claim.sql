@@ -6,7 +6,7 @@
 -- $4 text[] kinds this program knows: others are left for who does
 WITH c AS MATERIALIZED (
     SELECT id FROM q.job
-    WHERE queue = $1 AND state = 'ready' AND kind = ANY ($4)
+    WHERE queue = $1 AND state = 'ready' AND NOT suspect AND kind = ANY ($4)
     ORDER BY prio, id
     LIMIT $2
     FOR NO KEY UPDATE SKIP LOCKED
