@@ -7,7 +7,7 @@ static const struct {
     const char *config;             /* the setting it overrides */
 } options[] = {
     {"athlete", "ID", "whose: an athlete's id", false, NULL},
-    {"id", "ID", "id of the route; default: made from its name", false, NULL},
+    {"id", "ID", "id of the route; default: made from the file name", false, NULL},
     {"name", "TEXT", "name of the route; default: what the file says", false, NULL},
     {"tolerance", "M", "how far off the line still counts, 5 to 500 m; default 40", false, NULL},
     {"max-gap", "M", "join parts of a route at most this far apart; default 200 m", false, NULL},

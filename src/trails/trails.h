@@ -70,7 +70,7 @@ struct trails_import_event {
 struct trails_import_opts {
     const char *const *path;
     size_t npaths;
-    const char *id, *name;  /* NULL: from the file; only with one path and without each */
+    const char *id, *name;  /* NULL: from the file's name and content; only with one path and without each */
     double tolerance_m;
     double max_gap_m;
     bool each;              /* every line of a file is a route of its own */

@@ -88,7 +88,7 @@ static bool has_tracks(const struct geo_file *g)
 static struct trails_read_route *new_route(struct trails_read *r, const char *name, const char *id)
 {
     struct trails_read_route *out = vec_push(&r->route);
-    *out = (struct trails_read_route){.name = mem_strdup(name), .id = id ? mem_strdup(id) : slug_of(name)};
+    *out = (struct trails_read_route){.name = mem_strdup(name), .id = mem_strdup(id)};
     return out;
 }
 
@@ -108,7 +108,10 @@ static void read_whole(struct trails_read *r, const struct geo_file *g, const ch
         }
     }
     const char *name = r->name ? r->name : g->name ? g->name : lines == 1 && only ? only : stem;
-    struct trails_read_route *out = new_route(r, name, r->id);
+    /* Named by the file, known by where it lies: names such as "Track 1" would make routes replace each other. */
+    char *slug = slug_of(stem);
+    struct trails_read_route *out = new_route(r, name, r->id ? r->id : slug);
+    mem_free(slug);
     out->err = err;
     if (rc == 0 && lines == 0) {
         (void)err_set(&out->err, ERR_DATA, ERR_PERMANENT, "no line in it (%zu waypoints)", g->waypoints);
@@ -146,7 +149,7 @@ void trails__read_file(struct trails_read *r)
     }
     rc = rc == 0 ? geo_file_read(buf_span(&bytes), kind, &g, &err) : rc;
     if (rc != 0) {
-        new_route(r, stem, NULL)->err = err;
+        new_route(r, stem, stem)->err = err;
     } else if (r->each) {
         read_each(r, &g, stem);
     } else {
