@@ -153,6 +153,29 @@ struct geo_activity *geo_activity_free(struct geo_activity *a)
     return NULL;
 }
 
+static size_t segment_of(const struct geo_activity *a, uint32_t edge)
+{
+    size_t lo = 0, hi = a->nseg;
+    while (lo + 1 < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+        if (a->seg[mid] <= edge)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+size_t geo__segment_first(const struct geo_activity *a, uint32_t edge)
+{
+    return a->seg[segment_of(a, edge)];
+}
+
+size_t geo__segment_last(const struct geo_activity *a, uint32_t edge)
+{
+    return geo__activity_end(a, segment_of(a, edge)) - 1;
+}
+
 static bool push_block(struct geo__projected *p, size_t first, size_t end)
 {
     struct geo__block *b = geo__grow(p->block, &p->block_cap, p->nblock + 1, sizeof(*b));

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-/* A gap of the measure up to this is closed when the way between is not much longer: bad reception, a corner cut. */
+/* A gap of the measure up to this is closed when the way between is not much longer: bad reception,
+ * a corner cut. */
 #define HOLE_M 250.0
 /* Without a fix in between (one straight edge from route to route) up to this. */
 #define BLIND_M 1000.0
@@ -20,7 +21,8 @@ static bool goes_on(const struct geo_route *r, const struct geo__pass *p, const 
     return ds * geo__match_ds(r, p->s0, p->s1) > 0 && ds * geo__match_ds(r, q->s0, q->s1) > 0;
 }
 
-/* A suspect pass next to a good one that it goes on from or into is good, and so on along the chain. */
+/* A suspect pass next to a good one that it goes on from or into is good, and so on along the
+ * chain. */
 static void clear_suspects(const struct geo_route *r, struct geo__pass *p, size_t n)
 {
     for (size_t k = 1; k < n; k++)
@@ -51,6 +53,12 @@ static bool was_walked(double ds, double dt, uint32_t edges)
     return edges <= BLIND_EDGES && ds <= BLIND_M && ds <= 2 * dt + 80 && dt <= 2 * ds + 80;
 }
 
+static bool add_between(struct geo__matcher *m, double from, double to)
+{
+    const double ds = geo__match_ds(m->r, from, to);
+    return geo__match_add(m, fmin(from, from + ds), fmax(from, from + ds));
+}
+
 bool geo__match_bridge(struct geo__matcher *m)
 {
     struct geo__found *f = &m->found;
@@ -58,10 +66,13 @@ bool geo__match_bridge(struct geo__matcher *m)
     drop_suspects(f);
     for (size_t k = 1; k < f->npass; k++) {
         const struct geo__pass *p = &f->pass[k - 1], *q = &f->pass[k];
-        const double ds = geo__match_ds(m->r, p->s1, q->s0);
-        if (!was_walked(fabs(ds), q->t0 - p->t1, q->v0 - p->v1))
-            continue;
-        if (!geo__match_add(m, fmin(p->s1, p->s1 + ds), fmax(p->s1, p->s1 + ds)))
+        const double ds = fabs(geo__match_ds(m->r, p->s1, q->s0));
+        bool ok = true;
+        if (was_walked(ds, q->t0 - p->t1, q->v0 - p->v1))
+            ok = add_between(m, p->s1, q->s0);
+        else if (goes_on(m->r, p, q)) /* no leaving and no joining: nothing to trim */
+            ok = add_between(m, p->s1, p->wide1) && add_between(m, q->wide0, q->s0);
+        if (!ok)
             return false;
     }
     f->n = geo_intervals_union(f->iv, f->n);

@@ -7,7 +7,7 @@
  * TRIM_MAX_M of the measure is cut off while the activity is further off than TRIM (of the
  * tolerance), or than the pass usually is. */
 #define TRIM_MAX_M 150.0
-#define TRIM       0.5
+#define TRIM       0.7
 
 /* An excursion beyond the inner distance that stays within the outer is credited up to this. */
 #define EXCURSION_MAX_M 600.0
@@ -21,8 +21,8 @@
 #define CROSSING_MAX_M     1500.0
 #define CROSSING_DEVIATION 0.38
 #define CROSSING_QUARTILES 0.45
-/* In the mountains two recordings of one path stray from each other for hundreds of metres: beyond this length the
- * limits rise, up to what a straight crossing has at CROSSING_MAX_M. */
+/* In the mountains two recordings of one path stray from each other for hundreds of metres: beyond
+ * this length the limits rise, up to what a straight crossing has at CROSSING_MAX_M. */
 #define CROSSING_STRICT_M 600.0
 
 /* An edge longer than this is a path only if it leads from the route to the route; else it is a gap
@@ -243,11 +243,11 @@ static double usual_distance(const struct geo__run *run, size_t i, size_t j)
     return sum / (double)(j - i + 1);
 }
 
-/* Cuts the ends of samples i..j; false if nothing is left. */
-static bool trim(const struct geo_route *r, const struct geo__run *run, size_t *i, size_t *j)
+/* Cuts from the ends of samples i..j what is further off than limit, but not more than TRIM_MAX_M
+ * of the measure at either end if it is within the tolerance; false if nothing is left. */
+static bool trim(const struct geo_route *r, const struct geo__run *run, double limit, size_t *i,
+                 size_t *j)
 {
-    const double limit =
-        fmin(r->tolerance_m, fmax(TRIM * r->tolerance_m, 1.5 * usual_distance(run, *i, *j)));
     double cut = 0;
     while (*i < *j && chosen(run, *i)->d > (cut < TRIM_MAX_M ? limit : r->tolerance_m)) {
         cut += fabs(geo__match_ds(r, chosen(run, *i)->s, chosen(run, *i + 1)->s));
@@ -259,6 +259,11 @@ static bool trim(const struct geo_route *r, const struct geo__run *run, size_t *
         --*j;
     }
     return *i < *j;
+}
+
+static double trim_limit(const struct geo_route *r, const struct geo__run *run, size_t i, size_t j)
+{
+    return fmin(r->tolerance_m, fmax(TRIM * r->tolerance_m, 1.5 * usual_distance(run, i, j)));
 }
 
 /* From fix to fix, the edge of the activity that a sample lies on. */
@@ -290,22 +295,34 @@ static bool trim_long_edges(const struct geo__matcher *m, size_t *i, size_t *j)
     return *i < *j;
 }
 
+/* A pass that begins or ends with its segment of the activity is a walk that was recorded from or
+ * up to there. */
+static bool is_cut_off(const struct geo__matcher *m, size_t i, size_t j)
+{
+    const struct geo__vertex *v = m->a->projected->v;
+    const struct geo__sample *s = m->run.sample;
+    return s[i].t <= v[geo__segment_first(m->a, s[i].vertex)].t ||
+           s[j].t >= v[geo__segment_last(m->a, s[j].vertex)].t;
+}
+
 static bool take_pass(struct geo__matcher *m, size_t i, size_t j)
 {
     const struct geo__run *run = &m->run;
-    const bool suspect = is_crossing(m->r, run, i, j);
-    if (!trim(m->r, run, &i, &j) || !trim_long_edges(m, &i, &j))
+    const double limit = trim_limit(m->r, run, i, j);
+    struct geo__pass pass = {.iv_first = m->found.n};
+    pass.suspect = !is_cut_off(m, i, j) && is_crossing(m->r, run, i, j);
+    if (!trim(m->r, run, m->r->tolerance_m, &i, &j))
         return true;
-    struct geo__pass pass = {
-        .t0 = run->sample[i].t,
-        .t1 = run->sample[j].t,
-        .s0 = chosen(run, i)->s,
-        .s1 = chosen(run, j)->s,
-        .v0 = run->sample[i].vertex,
-        .v1 = run->sample[j].vertex,
-        .suspect = suspect,
-        .iv_first = m->found.n,
-    };
+    pass.wide0 = chosen(run, i)->s;
+    pass.wide1 = chosen(run, j)->s;
+    if (!trim(m->r, run, limit, &i, &j) || !trim_long_edges(m, &i, &j))
+        return true;
+    pass.t0 = run->sample[i].t;
+    pass.t1 = run->sample[j].t;
+    pass.s0 = chosen(run, i)->s;
+    pass.s1 = chosen(run, j)->s;
+    pass.v0 = run->sample[i].vertex;
+    pass.v1 = run->sample[j].vertex;
     if (!credit_pass(m, i, j) || !credit_twins(m, i, j))
         return false;
     pass.iv_end = m->found.n;

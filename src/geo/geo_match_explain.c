@@ -14,7 +14,8 @@
 #include <math.h>
 
 #define ENTRY 3.0
-/* More for coming back on within a run: while candidates last, one walk with an odd place in it is likelier than two. */
+/* More for coming back on within a run at a place that does not fit the way since leaving: while
+ * candidates last, one walk with an odd stretch in it is likelier than two. */
 #define REENTRY 6.0
 /* Per step of disagreement. At 0.4 a walk whose measure stands still at the inner distance is
  * dearer than off. */
@@ -89,7 +90,8 @@ static void link_from(const struct step *st, struct geo__cand *c, double shift)
     }
 }
 
-/* The cheapest way to be off after sample s, having been on: stay off, or leave one of its candidates. */
+/* The cheapest way to be off after sample s, having been on: stay off, or leave one of its
+ * candidates. */
 static double leave(const struct geo__sample *s, const struct geo__cand *cand, double entry,
                     int32_t *from)
 {
@@ -104,7 +106,18 @@ static double leave(const struct geo__sample *s, const struct geo__cand *cand, d
     return best;
 }
 
-/* Fills the costs of sample k. `never` is the cost of not having been on the route before it in this run. */
+/* Is candidate c of sample s where a walk on from the place of leaving would be by now? */
+static bool comes_back(const struct geo_route *r, const struct geo__run *run,
+                       const struct geo__sample *s, const struct geo__cand *c)
+{
+    if (s->off_cost == INFINITY)
+        return false;
+    const double ds = fabs(geo__match_ds(r, run->cand[s->left].s, c->s)), dt = s->t - s->left_t;
+    return ds <= geo__match_reach(r, dt) && dt <= geo__match_reach(r, ds);
+}
+
+/* Fills the costs of sample k. `never` is the cost of not having been on the route before it in
+ * this run. */
 static void take_sample(const struct geo_route *r, struct geo__run *run, size_t k, double never)
 {
     struct geo__sample *s = &run->sample[k];
@@ -117,11 +130,17 @@ static void take_sample(const struct geo_route *r, struct geo__run *run, size_t 
         off = leave(s - 1, run->cand, entry, &from);
     }
     st.reach = geo__match_reach(r, st.dt);
-    const double steps = st.dt / GEO__STEP_M, again = off + REENTRY / ENTRY * entry;
+    const double steps = st.dt / GEO__STEP_M;
     s->off_cost = off + steps;
     s->off_from = from;
+    if (k > 0) {
+        s->left = from == GEO__OFF ? s[-1].left : from;
+        s->left_t = from == GEO__OFF ? s[-1].left_t : s[-1].t;
+    }
     for (uint32_t i = s->first; i < s->first + s->n; i++) {
         struct geo__cand *c = &run->cand[i];
+        const double again =
+            off + (k > 0 && comes_back(r, run, s, c) ? 0 : REENTRY / ENTRY * entry);
         c->cost = fmin(never, again) + entry;
         c->from = again < never ? from : GEO__NEVER;
         if (k > 0) {

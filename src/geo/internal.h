@@ -184,6 +184,9 @@ static inline size_t geo__activity_end(const struct geo_activity *a, size_t seg)
 {
     return seg + 1 < a->nseg ? a->seg[seg + 1] : a->n;
 }
+/* First and last vertex of the segment that an edge lies in. */
+size_t geo__segment_first(const struct geo_activity *a, uint32_t edge);
+size_t geo__segment_last(const struct geo_activity *a, uint32_t edge);
 int geo__activity_project(const struct geo_activity *a, struct err *err) MUST_CHECK;
 
 /* ---- geo_match*.c -------------------------------------------------------------------------------------- */
@@ -207,6 +210,8 @@ struct geo__sample {
     double t;
     double off_cost;       /* of the best explanation in which the person is off the route here */
     int32_t off_from;      /* candidate of the sample before, or GEO__OFF */
+    int32_t left;          /* the candidate last left on the way to off_cost, if that is finite */
+    double left_t;         /* and when */
     uint32_t first, n;     /* its candidates */
     uint32_t vertex;       /* edge of the activity it lies on */
     int32_t chosen;        /* candidate, or GEO__OFF */
@@ -224,7 +229,8 @@ struct geo__run {
 /* A stretch of a run that was walked along the route without a break, ends trimmed. */
 struct geo__pass {
     double t0, t1, s0, s1;
-    uint32_t v0, v1; /* edges of the activity */
+    double wide0, wide1; /* measures before the ends were trimmed */
+    uint32_t v0, v1;     /* edges of the activity */
     bool suspect;    /* looks like a crossing: counts only if it goes on from or into another pass */
     size_t iv_first, iv_end; /* its intervals */
 };
