@@ -14,7 +14,8 @@ static int read_all(FILE *in, size_t max_bytes, struct buf *out, struct err *err
         return err_set(err, ERR_DATA, ERR_PERMANENT, "it is a folder");
     }
     if (st.st_size > 0 && (size_t)st.st_size > max_bytes) {
-        return err_set(err, ERR_DATA, ERR_PERMANENT, "%lld bytes: at most %zu are read", (long long)st.st_size, max_bytes);
+        return err_set(err, ERR_DATA, ERR_PERMANENT, "%lld bytes: at most %zu are read",
+                       (long long)st.st_size, max_bytes);
     }
     char *chunk = mem_alloc(step);
     int rc = 0;
@@ -39,8 +40,10 @@ int file_read(const char *path, size_t max_bytes, struct buf *out, struct err *e
     }
     int rc = read_all(in, max_bytes, out, err);
     fclose(in);
-    if (rc == 0 && out->n >= 2 && (unsigned char)out->p[0] == 0x1f && (unsigned char)out->p[1] == 0x8b) {
-        rc = err_set(err, ERR_DATA, ERR_PERMANENT, "it is compressed with gzip: unpack it first (gunzip -k)");
+    if (rc == 0 && out->n >= 2 && (unsigned char)out->p[0] == 0x1f &&
+        (unsigned char)out->p[1] == 0x8b) {
+        rc = err_set(err, ERR_DATA, ERR_PERMANENT,
+                     "it is compressed with gzip: unpack it first (gunzip -k)");
     }
     return rc;
 }

@@ -1,4 +1,5 @@
-/* Calls that are never right here: unbounded, not reentrant, or locale-dependent. Included first by base.h. */
+/* Calls that are never right here: unbounded, not reentrant, or locale-dependent. Included first by
+ * base.h. */
 #pragma once
 #include <stdio.h>
 #include <stdlib.h>

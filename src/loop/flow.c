@@ -157,7 +157,11 @@ static void pending_done(struct op *op)
     if (f->timed_out && op->failed) {
         set_timeout_err(f, &op->err); /* says more than "cancelled" */
     }
-    if (!f->tolerate && !f->cancelled && (op->failed || f->timed_out)) {
+    if (f->cancelled) {
+        end_flow(f);
+        return;
+    }
+    if (!f->tolerate && (op->failed || f->timed_out)) {
         f->failed = true;
         if (op->failed) {
             f->err = op->err;

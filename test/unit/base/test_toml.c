@@ -190,10 +190,14 @@ static void test_limits(void **state)
     struct buf b = {0};
     repeat(&b, "# a comment line of some length\n", 8193);
     refuse_buf(&b, "c.toml:1: larger than 256 kB");
-    for (int i = 0; i < TOML_MAX_VALUES + 1; i++) {
-        buf_printf(&b, "k%d = 1\n", i);
+    /* Each of these takes toml11 seconds. */
+    static const char *const many[][2] = {
+        {"a = [", "1,"}, {"a = [", "{a=1},"}, {"", "k=1\n"}, {"", "[t]\n"}};
+    for (size_t i = 0; i < COUNT_OF(many); i++) {
+        buf_puts(&b, many[i][0]);
+        repeat(&b, many[i][1], TOML_MAX_VALUES + 1);
+        refuse_buf(&b, "more than 4096 values");
     }
-    refuse_buf(&b, "more than 4096 values");
     buf_puts(&b, "a = 0b");
     repeat(&b, "1_1", 40);
     buf_puts(&b, "\n");
