@@ -107,7 +107,7 @@ static void become(const struct pg_cluster *c, pid_t parent, int death_signal)
         _exit(126);
 }
 
-static pid_t spawn(const struct pg_cluster *c, char *const argv[])
+static pid_t spawn(const struct pg_cluster *c, char *argv[])
 {
     char path[128];
     pid_t parent = getpid();
@@ -117,6 +117,8 @@ static pid_t spawn(const struct pg_cluster *c, char *const argv[])
         die("fork", strerror(errno));
     if (pid == 0) {
         become(c, parent, SIGQUIT);
+        /* By its full name: initdb looks for postgres beside itself, and falls back to PATH otherwise. */
+        argv[0] = path;
         execv(path, argv);
         _exit(127);
     }
