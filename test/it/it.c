@@ -1,0 +1,306 @@
+/* The cluster, databases and queries. */
+#include "it/internal.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { KEPT_MAX = 4096, OPEN_MAX_DBS = 16 };
+
+static struct pg_cluster *cluster;
+static char home[64];
+static unsigned serial;
+static bool template_made;
+static char *kept[KEPT_MAX];
+static unsigned nkept;
+static PGresult *result[KEPT_MAX];
+static unsigned nresults;
+static struct it_db database[OPEN_MAX_DBS];
+static unsigned ndatabases;
+
+struct pg_cluster *it_cluster(void)
+{
+    return cluster;
+}
+
+const char *it_home(void)
+{
+    return home;
+}
+
+char *it_keep(char *p)
+{
+    assert_non_null(p);
+    assert_true(nkept < KEPT_MAX);
+    kept[nkept++] = p;
+    return p;
+}
+
+char *it__vformat(const char *fmt, va_list args)
+{
+    char *text = NULL;
+    assert_true(vasprintf(&text, fmt, args) >= 0);
+    return it_keep(text);
+}
+
+char *it_format(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char *text = it__vformat(fmt, args);
+    va_end(args);
+    return text;
+}
+
+int64_t it_now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void it_pause_ms(int64_t ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&t, NULL);
+}
+
+char *it_read_file(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        fail_msg("%s: %s", path, strerror(errno));
+    size_t n = 0, cap = 65536;
+    char *text = malloc(cap + 1);
+    assert_non_null(text);
+    for (size_t got; (got = fread(text + n, 1, cap - n, f)) > 0;) {
+        n += got;
+        if (n == cap) {
+            cap *= 2;
+            text = realloc(text, cap + 1);
+            assert_non_null(text);
+        }
+    }
+    fclose(f);
+    text[n] = '\0';
+    return it_keep(text);
+}
+
+/* ---- up and down --------------------------------------------------------------------------- */
+
+int it_up(void **state)
+{
+    (void)state;
+    snprintf(home, sizeof(home), "/tmp/waymark-it-XXXXXX");
+    if (mkdtemp(home) == NULL)
+        return -1;
+    cluster = pg_cluster_start(false, 0);
+    return 0;
+}
+
+int it_after(void **state)
+{
+    (void)state;
+    it__end_processes();
+    while (nresults > 0)
+        PQclear(result[--nresults]);
+    while (ndatabases > 0)
+        PQfinish(database[--ndatabases].pg);
+    while (nkept > 0)
+        free(kept[--nkept]);
+    return 0;
+}
+
+int it_down(void **state)
+{
+    (void)it_after(state);
+    cluster = pg_cluster_free(cluster);
+    pg_cluster_remove_tree(home);
+    return 0;
+}
+
+/* ---- databases ----------------------------------------------------------------------------- */
+
+static void quiet(void *arg, const PGresult *res)
+{
+    (void)arg;
+    (void)res; /* NOTICEs of what tests do on purpose */
+}
+
+static struct it_db *open_database(const char *name)
+{
+    assert_true(ndatabases < OPEN_MAX_DBS);
+    struct it_db *db = &database[ndatabases];
+    snprintf(db->name, sizeof(db->name), "%s", name);
+    snprintf(db->url, sizeof(db->url), "%s", pg_cluster_url(cluster, name));
+    db->pg = PQconnectdb(db->url);
+    if (PQstatus(db->pg) != CONNECTION_OK)
+        fail_msg("%s: %s", name, PQerrorMessage(db->pg));
+    (void)PQsetNoticeReceiver(db->pg, quiet, NULL);
+    ndatabases++;
+    return db;
+}
+
+struct it_db *it_db_bare(bool with_postgis)
+{
+    const char *name = it_format("it_%u", ++serial);
+    if (!pg_cluster_database(cluster, name, with_postgis)) {
+        print_message("skipped: the server has no PostGIS (Debian: postgresql-15-postgis-3)\n");
+        exit(77);
+    }
+    return open_database(name);
+}
+
+/* Migrated once a program; a test's database is a copy of it. */
+static void make_template(void)
+{
+    if (!pg_cluster_database(cluster, "it_template", true)) {
+        print_message("skipped: the server has no PostGIS (Debian: postgresql-15-postgis-3)\n");
+        exit(77);
+    }
+    struct it_db *db = open_database("it_template");
+    it_must(db, NULL, IT_LIST("migrate"), 0);
+    it_helpers(db);
+    PQfinish(db->pg); /* a template must have no connections */
+    ndatabases--;
+    template_made = true;
+}
+
+struct it_db *it_db_new(void)
+{
+    if (!template_made)
+        make_template();
+    const char *name = it_format("it_%u", ++serial);
+    /* The migrating process' own sessions may take a moment to go. */
+    for (int64_t until = it_now_ms() + 5000;; it_pause_ms(20)) {
+        if (pg_cluster_i64(cluster, "postgres",
+                           "SELECT count(*) FROM pg_stat_activity WHERE datname = 'it_template'") ==
+                0 ||
+            it_now_ms() > until)
+            break;
+    }
+    pg_cluster_exec(cluster, "postgres",
+                    it_format("CREATE DATABASE %s TEMPLATE it_template", name));
+    return open_database(name);
+}
+
+void it_helpers(struct it_db *db)
+{
+    it_script(db, it_read_file(WAYMARK_SOURCE_DIR "/test/it/data/helpers.sql"));
+}
+
+/* ---- queries ------------------------------------------------------------------------------- */
+
+static PGresult *checked(struct it_db *db, PGresult *res, const char *sql)
+{
+    assert_true(nresults < KEPT_MAX);
+    result[nresults++] = res;
+    ExecStatusType status = PQresultStatus(res);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+        fail_msg("%s\n%s", PQerrorMessage(db->pg), sql);
+    return res;
+}
+
+void it_script(struct it_db *db, const char *sql)
+{
+    (void)checked(db, PQexec(db->pg, sql), sql);
+}
+
+PGresult *it_ask(struct it_db *db, const char *sql, int nparams, const char *const *param)
+{
+    return checked(db, PQexecParams(db->pg, sql, nparams, NULL, param, NULL, NULL, 0), sql);
+}
+
+static PGresult *vquery(struct it_db *db, const char *fmt, va_list args)
+{
+    return it_ask(db, it__vformat(fmt, args), 0, NULL);
+}
+
+PGresult *it_query(struct it_db *db, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    PGresult *res = vquery(db, fmt, args);
+    va_end(args);
+    return res;
+}
+
+void it_exec(struct it_db *db, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    it_script(db, it__vformat(fmt, args));
+    va_end(args);
+}
+
+static char *vtext(struct it_db *db, const char *fmt, va_list args)
+{
+    PGresult *res = vquery(db, fmt, args);
+    assert_int_equal(PQntuples(res), 1);
+    return PQgetvalue(res, 0, 0);
+}
+
+char *it_text(struct it_db *db, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char *text = vtext(db, fmt, args);
+    va_end(args);
+    return text;
+}
+
+int64_t it_i64(struct it_db *db, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int64_t n = strtoll(vtext(db, fmt, args), NULL, 10);
+    va_end(args);
+    return n;
+}
+
+double it_f64(struct it_db *db, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    double x = strtod(vtext(db, fmt, args), NULL);
+    va_end(args);
+    return x;
+}
+
+void it_holds_at(struct it_db *db, const char *file, int line, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char *condition = it__vformat(fmt, args);
+    va_end(args);
+    if (strcmp(it_text(db, "SELECT coalesce((%s)::text, 'null')", condition), "true") == 0)
+        return;
+    print_error("does not hold: %s\ntables:\n%s\n", condition, it_tables(db));
+    _fail(file, line);
+}
+
+int64_t it_eventually(struct it_db *db, int64_t limit_ms, const char *sql)
+{
+    const int64_t start = it_now_ms();
+    for (;;) {
+        PGresult *res = PQexec(db->pg, sql);
+        bool is_true = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1 &&
+                       strcmp(PQgetvalue(res, 0, 0), "t") == 0;
+        PQclear(res);
+        if (is_true)
+            return it_now_ms() - start;
+        if (it_now_ms() - start > limit_ms)
+            return -1;
+        it_pause_ms(10);
+    }
+}
+
+const char *it_try(struct it_db *db, const char *sql)
+{
+    assert_true(nresults < KEPT_MAX);
+    PGresult *res = PQexec(db->pg, sql);
+    result[nresults++] = res;
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    return state != NULL ? state : "00000";
+}
