@@ -60,7 +60,7 @@ char *base__secret_read(struct config *c, const char *path, const char *where, s
 {
     struct buf b = {0};
     char text[128];
-    struct span line;
+    struct span line = {NULL, 0};
     char *secret = NULL;
     int errnum = read_all(path, SECRET_MAX + 2, &b);
     const char *wrong = errnum ? reason(errnum, text, sizeof(text)) : first_line(&b, &line);
