@@ -24,6 +24,8 @@
 /* In the mountains two recordings of one path stray from each other for hundreds of metres: beyond
  * this length the limits rise, up to what a straight crossing has at CROSSING_MAX_M. */
 #define CROSSING_STRICT_M 600.0
+/* CROSSING_MAX_M at a sample a step, and the ends. */
+enum { CROSSING_SAMPLES = 1500 / 20 + 3 };
 
 /* An edge longer than this is a path only if it leads from the route to the route; else it is a gap
  * in the recording, and what it happens to run along is not known to have been walked.
@@ -99,7 +101,7 @@ static int by_offset(const void *x, const void *y)
 
 static bool is_crossing(const struct geo_route *r, const struct geo__run *run, size_t i, size_t j)
 {
-    struct offset o[(size_t)(CROSSING_MAX_M / GEO__STEP_M) + 3];
+    struct offset o[CROSSING_SAMPLES];
     double sum = 0, squares = 0;
     const size_t n = j - i + 1;
     const double way = run->sample[j].t - run->sample[i].t;
