@@ -159,6 +159,12 @@ static void step_drain(struct jobs *q)
     if (q->runs || q->outcomes || q->claiming || q->beating || q->leaving) {
         return;
     }
+    /* Claimed and not begun, perhaps by a claim that was under way: still ours in the database, and given back there. */
+    while (q->queued) {
+        struct jobs_run *run = q->queued;
+        q->queued = run->next;
+        jobs__run_free(run);
+    }
     q->leaving = true;
     jobs__leave(q);
 }
@@ -226,11 +232,6 @@ void jobs_drain(struct jobs *q, struct op *op)
     q->state = JOBS_DRAINING;
     ticker_close(q->beat);
     q->beat = NULL;
-    while (q->queued) {
-        struct jobs_run *run = q->queued;
-        q->queued = run->next;
-        jobs__run_free(run); /* still ours in the database: given back by the goodbye */
-    }
     uv_timer_stop(&q->poll);
     uv_timer_start(&q->drain_timer, drain_fired, (uint64_t)q->conf.drain_ms, 0);
     jobs__pump(q);
