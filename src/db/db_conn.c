@@ -168,10 +168,16 @@ void db__conn_lost(struct db_conn *c, const struct err *why)
         ops->down(c, &copy);
 }
 
+static void attempt_failed(struct db_conn *c);
+
 static void lost_link(struct db_conn *c)
 {
     struct err why;
     char where[128];
+    if (c->state == DB__CONN_SETUP) {
+        attempt_failed(c);
+        return;
+    }
     db__err_lost(&why, c->pg, db__conn_where(c, where));
     db__conn_lost(c, &why);
 }
@@ -213,6 +219,7 @@ static void setup_start(struct db_conn *c)
     snprintf(timeout, sizeof(timeout), "%lld", (long long)c->conf->statement_timeout_ms);
     const char *params[] = {c->conf->application_name, timeout};
     set_state(c, DB__CONN_SETUP);
+    c->greeted = false;
     if (PQserverVersion(c->pg) < DB__MIN_SERVER) {
         const char *version = PQparameterStatus(c->pg, "server_version");
         err_set(&c->why, ERR_CONF, ERR_PERMANENT,
@@ -246,11 +253,17 @@ static void connect_poll(struct db_conn *c)
     }
 }
 
-static void on_notice(void *ctx, const char *message)
+/* Never to stderr, where libpq would write it. A server that ends an idle connection says so in the
+ * form of an error, which libpq hands on as a notice when nothing is under way. */
+static void on_notice(void *ctx, const PGresult *res)
 {
+    struct db_conn *c = ctx;
     char line[300];
-    (void)ctx;
-    log_debug("db notice", L_S("text", db__one_line(message, line, sizeof(line))));
+    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        c->dismissed = true;
+    log_debug("db notice",
+              L_S("text", db__one_line(PQresultErrorMessage(res), line, sizeof(line))));
 }
 
 static void on_timer(uv_timer_t *t)
@@ -315,7 +328,7 @@ static void connect_start(struct db_conn *c, const char *addr)
     mem_free(key);
     mem_free(value);
     CHECK(c->pg != NULL);
-    (void)PQsetNoticeProcessor(c->pg, on_notice, NULL);
+    (void)PQsetNoticeReceiver(c->pg, on_notice, c);
     (void)PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE);
     struct err err;
     if (PQstatus(c->pg) == CONNECTION_BAD) {
@@ -410,16 +423,22 @@ struct db_conn *db__conn_open(struct loop *l, const struct db_conf *conf, const 
 /* ---- set up and in use
  * --------------------------------------------------------------------------------- */
 
-/* Another step is due, or the answer is complete: then the connection is up, or not. */
+/* It has a session on the server. */
+static bool is_up(const struct db_conn *c)
+{
+    return c->state == DB__CONN_SETUP || c->state == DB__CONN_IDLE || c->state == DB__CONN_BUSY;
+}
+
+/* When the answer is complete the connection is up, or it is not to be. */
 static void setup_read(struct db_conn *c)
 {
     char where[128];
-    if (!PQconsumeInput(c->pg)) {
-        attempt_failed(c);
-        return;
-    }
     while (!PQisBusy(c->pg)) {
         PGresult *res = PQgetResult(c->pg);
+        if (res == NULL && !c->greeted) {
+            attempt_failed(c);
+            return;
+        }
         if (res == NULL) {
             (void)PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT);
             db__conn_timer(c, 0);
@@ -432,6 +451,7 @@ static void setup_read(struct db_conn *c)
         }
         bool ok = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1;
         if (ok) {
+            c->greeted = true;
             c->standby = PQgetvalue(res, 0, SETUP_COL_STANDBY)[0] == 't';
         } else {
             db__err_result(&c->why, res, "setting up a connection");
@@ -459,36 +479,52 @@ int db__conn_flush(struct db_conn *c)
     return -1;
 }
 
+/* False when the link has broken. A server that ends the connection says why before it does, so
+ * what was read is looked at before that. */
+static bool read_once(struct db_conn *c)
+{
+    bool alive = PQconsumeInput(c->pg) == 1;
+    if (c->state == DB__CONN_SETUP)
+        setup_read(c);
+    else if (c->ops != NULL)
+        c->ops->readable(c);
+    return alive && (c->state == DB__CONN_CLOSED || PQstatus(c->pg) == CONNECTION_OK);
+}
+
+/* EPOLLERR: libuv has stopped watching and will not call again, but the server's last words may
+ * still be there. */
+static void read_last_words(struct db_conn *c)
+{
+    bool alive = true;
+    c->events = 0;
+    for (int i = 0; i < 64 && alive && is_up(c); i++)
+        alive = read_once(c);
+    if (is_up(c))
+        lost_link(c);
+}
+
 static void on_poll(uv_poll_t *h, int status, int events)
 {
     struct db_conn *c = container_of(h, struct db__poll, uv)->conn;
-    (void)status; /* a broken socket reads as readable: libpq finds out what it is */
-    switch (c->state) {
-    case DB__CONN_CONNECT:
-        connect_poll(c);
-        break;
-    case DB__CONN_SETUP:
-        if (!(events & UV_WRITABLE) || db__conn_flush(c) == 0)
-            setup_read(c);
-        break;
-    case DB__CONN_IDLE:
-    case DB__CONN_BUSY: {
-        if ((events & UV_WRITABLE) && db__conn_flush(c) < 0)
-            return;
-        /* A server that ends the connection says why before it does: what was read is looked at
-         * first. */
-        bool alive = PQconsumeInput(c->pg);
-        if (c->ops != NULL)
-            c->ops->readable(c);
-        if (c->state != DB__CONN_CLOSED && (!alive || PQstatus(c->pg) == CONNECTION_BAD))
-            lost_link(c);
-        break;
-    }
-    case DB__CONN_NEW:
-    case DB__CONN_RESOLVE:
-    case DB__CONN_CLOSED:
-        break;
-    }
+    if (c->state == DB__CONN_CONNECT)
+        connect_poll(c); /* libpq finds out for itself */
+    else if (!is_up(c))
+        return;
+    else if (status < 0)
+        read_last_words(c);
+    else if ((events & UV_WRITABLE) && db__conn_flush(c) < 0)
+        return;
+    else if (!read_once(c) && is_up(c))
+        lost_link(c);
+}
+
+bool db__conn_alive(struct db_conn *c)
+{
+    bool alive = PQconsumeInput(c->pg) == 1;
+    /* Parses what has come. Between queries that is a notice, the server's farewell, or nothing. */
+    for (PGnotify *n = PQnotifies(c->pg); n != NULL; n = PQnotifies(c->pg))
+        PQfreemem(n);
+    return alive && !c->dismissed && PQstatus(c->pg) == CONNECTION_OK;
 }
 
 void db__conn_set_busy(struct db_conn *c, bool busy)

@@ -149,7 +149,7 @@ static bool send_all(struct db_conn *c, const struct db_unit *u)
            (!(u->flags & DB_TX) || send_plain(c, "COMMIT", DB__EXPECT_COMMIT)) && send_sync(c);
 }
 
-static void send_failed(struct db_conn *c)
+static void link_lost(struct db_conn *c)
 {
     struct err why;
     char where[128];
@@ -167,7 +167,7 @@ int db__pipe_send(struct db_conn *c, struct db_unit *u)
     p->failed = p->fatal = p->recycle = false;
     p->failed_at = 0;
     if (!send_all(c, u)) {
-        send_failed(c);
+        link_lost(c);
         return -1;
     }
     return db__conn_flush(c);
@@ -276,6 +276,10 @@ static int take_result(struct db_conn *c, PGresult *res)
             p->recycle = true;
         return 0;
     case PGRES_FATAL_ERROR:
+        /* Made by libpq itself because the link broke: it proves nothing about what the server did.
+         */
+        if (PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL)
+            return -1;
         /* Also in the place of a Sync: the implicit transaction failed to commit. */
         p->got = true;
         take_error(c, &e, res);
@@ -291,7 +295,7 @@ static enum db__pipe_next roll_back(struct db_conn *c)
     c->pipe.rolled_back = true;
     if (send_plain(c, "ROLLBACK", DB__EXPECT_ROLLBACK) && send_sync(c))
         return db__conn_flush(c) == 0 ? DB__PIPE_MORE : DB__PIPE_LOST;
-    send_failed(c);
+    link_lost(c);
     return DB__PIPE_LOST;
 }
 
@@ -299,6 +303,10 @@ static enum db__pipe_next protocol_broken(struct db_conn *c)
 {
     struct err why;
     char where[128];
+    if (PQstatus(c->pg) == CONNECTION_BAD) {
+        link_lost(c);
+        return DB__PIPE_LOST;
+    }
     err_set(&why, ERR_PG, ERR_RETRY, "unexpected answer from the database at %s",
             db__conn_where(c, where));
     memcpy(why.sqlstate, "08P01", 6);
@@ -315,7 +323,7 @@ enum db__pipe_next db__pipe_read(struct db_conn *c)
         if (res == NULL) {
             /* Ends one query, not the batch; two in a row mean that libpq has nothing more. */
             if (++nulls > 1)
-                return PQstatus(c->pg) == CONNECTION_BAD ? DB__PIPE_MORE : protocol_broken(c);
+                return protocol_broken(c);
             if (p->got && p->v[p->at].kind != DB__EXPECT_SYNC)
                 p->at++;
             p->got = false;

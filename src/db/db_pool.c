@@ -200,7 +200,7 @@ static int run_unit(struct db_pool *p, struct db_conn *c, struct db_unit *u)
         return 0;
     }
     /* Has the server hung up since? Then nothing is sent, and nothing is lost. */
-    if (!PQconsumeInput(c->pg) || PQstatus(c->pg) == CONNECTION_BAD) {
+    if (!db__conn_alive(c)) {
         drop_conn(p, c);
         push(p, u, true);
         return -1;
@@ -261,21 +261,17 @@ static void conn_down(struct db_conn *c, const struct err *why)
     pump(p);
 }
 
-/* Between units only notices and parameter changes may come; libpq deals with those in PQnotifies.
- */
-static void idle_read(struct db_conn *c)
-{
-    for (PGnotify *n = PQnotifies(c->pg); n != NULL; n = PQnotifies(c->pg))
-        PQfreemem(n);
-}
-
 static void conn_readable(struct db_conn *c)
 {
     struct db_pool *p = c->owner;
-    if (c->unit == NULL)
-        idle_read(c);
-    else if (db__pipe_read(c) == DB__PIPE_FINISHED)
+    if (c->unit == NULL) {
+        if (!db__conn_alive(c)) {
+            drop_conn(p, c);
+            pump(p); /* somebody may be waiting for the end of a cancel request on it */
+        }
+    } else if (db__pipe_read(c) == DB__PIPE_FINISHED) {
         unit_finished(p, c);
+    }
 }
 
 static void conn_timer(struct db_conn *c)

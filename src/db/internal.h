@@ -150,8 +150,10 @@ struct db_conn {
     uv_getaddrinfo_t dns;
     struct addrinfo *found, *next; /* addresses of the host under way */
     size_t host_at;
-    bool up;      /* has been IDLE once */
-    bool standby; /* refuses writes */
+    bool greeted;   /* the set-up's result has come */
+    bool up;        /* has been IDLE once */
+    bool dismissed; /* the server has said that it ends this connection */
+    bool standby;   /* refuses writes */
     struct err why;
     int64_t idle_since_ms;
     struct db_unit *unit;
@@ -168,6 +170,8 @@ void db__conn_close(struct db_conn *c);
 /* Closes and tells the owner why. */
 void db__conn_lost(struct db_conn *c, const struct err *why);
 void db__conn_set_busy(struct db_conn *c, bool busy);
+/* Looks, between units, whether the server has hung up. */
+bool db__conn_alive(struct db_conn *c);
 /* Sends what libpq holds; watches for writability while something is left. 0, or -1 after the link
  * was lost. */
 int db__conn_flush(struct db_conn *c);

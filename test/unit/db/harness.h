@@ -140,6 +140,7 @@ static UNUSED int group_stop(void **state)
 /* Quiet, unless the person wants to see it. */
 static UNUSED int run_group(const char *name, const struct CMUnitTest *tests, size_t n)
 {
+    cmocka_set_test_filter(getenv("WAYMARK_TEST_ONLY"));
     log_init(getenv("WAYMARK_TEST_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
              LOG_FORMAT_LOGFMT, stderr);
     return _cmocka_run_group_tests(name, tests, n, group_start, group_stop);
