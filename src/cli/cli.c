@@ -4,7 +4,7 @@
 static const struct {
     const char *name, *value, *doc; /* value NULL: a flag */
     bool common;
-    const char *config;             /* the setting it overrides */
+    const char *config; /* the setting it overrides */
 } options[] = {
     {"athlete", "ID", "whose: an athlete's id", false, NULL},
     {"id", "ID", "id of the route; default: made from the file name", false, NULL},
@@ -14,10 +14,13 @@ static const struct {
     {"each", NULL, "every line of the file is a route of its own", false, NULL},
     {"format", "F", "table, gpx or geojson", false, NULL},
     {"min", "M", "leave out gaps shorter than this", false, NULL},
+    {"top", "N", "only the N longest", false, NULL},
+    {"wait", NULL, "first wait until everything that waits is done, with a bar", false, NULL},
     {"svg", "FILE", "draw covered and uncovered stretches into this file", false, NULL},
     {"batch-size", "N", "activities in one transaction", false, "processor.batch_size"},
     {"concurrency", "N", "batches in flight", false, "processor.concurrency"},
-    {"interval", "T", "look for forgotten work this often (90s, 1h30m)", false, "processor.interval"},
+    {"interval", "T", "look for forgotten work this often (90s, 1h30m)", false,
+     "processor.interval"},
     {"config", "FILE", "configuration file", true, NULL},
     {"database-url", "URL", "PostgreSQL to use", true, "database.url"},
     {"data-dir", "DIR", "folder of the private PostgreSQL", true, "data.dir"},
@@ -28,40 +31,48 @@ static const struct {
 };
 
 const struct cli_command cli_commands[] = {
-    {"serve", "", 0, 0, "batch-size concurrency interval", "run the service", NULL, cli_serve, APP_SCHEMA_MIGRATE, true},
-    {"process", "", 0, 0, "batch-size concurrency", "process everything that waits, then exit", NULL, cli_process,
+    {"serve", "", 0, 0, "batch-size concurrency interval", "run the service", NULL, cli_serve,
+     APP_SCHEMA_MIGRATE, true},
+    {"process", "", 0, 0, "batch-size concurrency", "process everything that waits, then exit",
+     NULL, cli_process, APP_SCHEMA_MIGRATE, false},
+    {"migrate", "", 0, 0, "", "bring the database's schema up to date", NULL, cli_migrate,
      APP_SCHEMA_MIGRATE, false},
-    {"migrate", "", 0, 0, "", "bring the database's schema up to date", NULL, cli_migrate, APP_SCHEMA_MIGRATE, false},
-    {"import", "PATH...", 1, -1, "athlete", "import recorded activities from GPX and GeoJSON files and folders", NULL,
-     cli_import, APP_SCHEMA_MIGRATE, false},
-    {"route import", "FILE...", 1, -1, "id name tolerance max-gap each", "import routes from GPX and GeoJSON files", NULL,
-     cli_route_import, APP_SCHEMA_MIGRATE, false},
-    {"route list", "", 0, 0, "athlete", "routes, and how much of each is covered", NULL, cli_route_list,
+    {"import", "PATH...", 1, -1, "athlete",
+     "import recorded activities from GPX and GeoJSON files and folders", NULL, cli_import,
      APP_SCHEMA_MIGRATE, false},
-    {"route show", "ROUTE", 1, 1, "athlete svg", "one route; --svg draws it", NULL, cli_route_show, APP_SCHEMA_MIGRATE,
-     false},
-    {"route gaps", "ROUTE", 1, 1, "athlete format min", "what is not covered yet, longest first", NULL, cli_route_gaps,
+    {"route import", "FILE...", 1, -1, "id name tolerance max-gap each",
+     "import routes from GPX and GeoJSON files", NULL, cli_route_import, APP_SCHEMA_MIGRATE, false},
+    {"route list", "", 0, 0, "athlete", "routes, and how much of each is covered", NULL,
+     cli_route_list, APP_SCHEMA_MIGRATE, false},
+    {"route show", "ROUTE", 1, 1, "athlete svg", "one route; --svg draws it", NULL, cli_route_show,
      APP_SCHEMA_MIGRATE, false},
-    {"route remove", "ROUTE...", 1, -1, "", "remove routes, with all credit on them", NULL, cli_route_remove,
-     APP_SCHEMA_MIGRATE, false},
-    {"status", "", 0, 0, "", "what is stored, what waits, who works", NULL, cli_status, APP_SCHEMA_CHECK, false},
-    {"config check", "", 0, 0, "", "check the configuration and show where each value comes from", cli_config_check, NULL,
+    {"route gaps", "ROUTE", 1, 1, "athlete format min top",
+     "what is not covered yet, longest first", NULL, cli_route_gaps, APP_SCHEMA_MIGRATE, false},
+    {"route remove", "ROUTE...", 1, -1, "", "remove routes, with all credit on them", NULL,
+     cli_route_remove, APP_SCHEMA_MIGRATE, false},
+    {"status", "", 0, 0, "wait", "what is stored, what waits, who works", NULL, cli_status,
      APP_SCHEMA_CHECK, false},
-    {"config example", "", 0, 0, "", "print a configuration file with all defaults", cli_config_example, NULL,
-     APP_SCHEMA_CHECK, false},
+    {"config check", "", 0, 0, "", "check the configuration and show where each value comes from",
+     cli_config_check, NULL, APP_SCHEMA_CHECK, false},
+    {"config example", "", 0, 0, "", "print a configuration file with all defaults",
+     cli_config_example, NULL, APP_SCHEMA_CHECK, false},
 };
 const size_t cli_command_count = COUNT_OF(cli_commands);
 
 static void print_usage(FILE *out)
 {
-    fputs("waymark " WAYMARK_VERSION ": how much of every long-distance trail you have covered\n\nCommands:\n", out);
+    fputs("waymark " WAYMARK_VERSION
+          ": how much of every long-distance trail you have covered\n\nCommands:\n",
+          out);
     for (size_t i = 0; i < cli_command_count; i++) {
         char line[64];
         snprintf(line, sizeof(line), "%s %s", cli_commands[i].name, cli_commands[i].operands);
         fprintf(out, "  %-24s %s\n", line, cli_commands[i].summary);
     }
-    fputs("\n`waymark COMMAND --help` tells its options. Exit status: 0 done, 1 failed, 2 usage, 75 try again,\n"
-          "78 configuration.\n", out);
+    fputs("\n`waymark COMMAND --help` tells its options. Exit status: 0 done, 1 failed, 2 usage, "
+          "75 try again,\n"
+          "78 configuration.\n",
+          out);
 }
 
 static bool takes(const struct cli_command *cmd, const char *name)
@@ -77,7 +88,8 @@ static bool takes(const struct cli_command *cmd, const char *name)
 
 static void print_help(const struct cli_command *cmd)
 {
-    printf("usage: waymark %s%s%s [options]\n%s\n\n", cmd->name, *cmd->operands ? " " : "", cmd->operands, cmd->summary);
+    printf("usage: waymark %s%s%s [options]\n%s\n\n", cmd->name, *cmd->operands ? " " : "",
+           cmd->operands, cmd->summary);
     for (size_t i = 0; i < COUNT_OF(options); i++) {
         if (options[i].common || takes(cmd, options[i].name)) {
             char left[40];
@@ -98,23 +110,27 @@ const char *cli_option(const struct cli *c, const char *name)
     return NULL;
 }
 
-int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, int64_t fallback, int64_t *ret)
+int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, int64_t fallback,
+                   int64_t *ret)
 {
     const char *v = cli_option(c, name);
     *ret = fallback;
     if (v && span_to_i64(span_of(v), min, max, ret) != 0) {
-        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--%s %s: must be a whole number from %lld to %lld", name, v,
-                       (long long)min, (long long)max);
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                       "--%s %s: must be a whole number from %lld to %lld", name, v, (long long)min,
+                       (long long)max);
     }
     return 0;
 }
 
-int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback, double *ret)
+int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
+                   double *ret)
 {
     const char *v = cli_option(c, name);
     *ret = fallback;
     if (v && (span_to_f64(span_of(v), ret) != 0 || *ret < min || *ret > max)) {
-        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--%s %s: must be a number from %g to %g", name, v, min, max);
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--%s %s: must be a number from %g to %g",
+                       name, v, min, max);
     }
     return 0;
 }
@@ -140,8 +156,9 @@ static int take_option(struct cli *c, int argc, char **argv, int at)
         c->option[c->noptions++].value = value ? value : "";
         return options[i].value && !eq ? 2 : 1;
     }
-    return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "waymark %s has no option --%.*s: see waymark %s --help",
-                   c->command->name, (int)n, arg, c->command->name);
+    return err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                   "waymark %s has no option --%.*s: see waymark %s --help", c->command->name,
+                   (int)n, arg, c->command->name);
 }
 
 static int parse(struct cli *c, int argc, char **argv, int at)
@@ -168,9 +185,10 @@ static int parse(struct cli *c, int argc, char **argv, int at)
     if (cli_option(c, "help")) {
         return 0;
     }
-    if ((int)c->noperands < cmd->min_operands || (cmd->max_operands >= 0 && (int)c->noperands > cmd->max_operands)) {
-        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "usage: waymark %s%s%s [options]", cmd->name,
-                       *cmd->operands ? " " : "", cmd->operands);
+    if ((int)c->noperands < cmd->min_operands ||
+        (cmd->max_operands >= 0 && (int)c->noperands > cmd->max_operands)) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "usage: waymark %s%s%s [options]",
+                       cmd->name, *cmd->operands ? " " : "", cmd->operands);
     }
     return 0;
 }
@@ -182,7 +200,8 @@ static const struct cli_command *find_command(int argc, char **argv, int *words)
     for (size_t i = 0; i < cli_command_count; i++) {
         const char *space = strchr(cli_commands[i].name, ' ');
         size_t n = space ? (size_t)(space - cli_commands[i].name) : strlen(cli_commands[i].name);
-        bool first = argc > 1 && strlen(argv[1]) == n && strncmp(argv[1], cli_commands[i].name, n) == 0;
+        bool first =
+            argc > 1 && strlen(argv[1]) == n && strncmp(argv[1], cli_commands[i].name, n) == 0;
         if (first && (!space || (argc > 2 && strcmp(argv[2], space + 1) == 0))) {
             found = &cli_commands[i];
             *words = space ? 2 : 1;
@@ -201,7 +220,8 @@ static int load_config(struct cli *c)
             flag[n++] = (struct app_flag){options[i].config, v};
         }
     }
-    c->config = app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena, &c->config_file, &c->err);
+    c->config = app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena,
+                                &c->config_file, &c->err);
     return c->config ? 0 : -1;
 }
 

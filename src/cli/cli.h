@@ -1,4 +1,5 @@
-/* cli: the command line. Parses, brings the app up, runs one command's flow, takes the app down, prints. */
+/* cli: the command line. Parses, brings the app up, runs one command's flow, takes the app down,
+ * prints. */
 #pragma once
 
 /* The whole program; returns its exit status. */

@@ -10,7 +10,9 @@ struct query_flow {
     int (*show)(struct cli *c, const struct db_unit *u);
     struct db_unit u;
 };
-#define QUERY_STEPS(STEP) STEP(query, ask) STEP(query, show)
+#define QUERY_STEPS(STEP)                                                                          \
+    STEP(query, ask)                                                                               \
+    STEP(query, show)
 FLOW_STEPS(query, QUERY_STEPS);
 
 static enum flow_next query_ask(struct flow *f)
@@ -42,7 +44,8 @@ static void query_end(struct flow *f)
 
 static const struct flow_def query_def = {"query", query_steps, query_STEP_COUNT, query_end};
 
-struct flow *cli__query_flow(struct cli *c, const struct db_stmt *s, void (*add)(struct cli *c, struct db_unit *u),
+struct flow *cli__query_flow(struct cli *c, const struct db_stmt *s,
+                             void (*add)(struct cli *c, struct db_unit *u),
                              int (*show)(struct cli *c, const struct db_unit *u))
 {
     struct query_flow *q = flow_new(c->app.loop, &query_def, sizeof(*q), 0);
@@ -53,7 +56,8 @@ struct flow *cli__query_flow(struct cli *c, const struct db_stmt *s, void (*add)
     return &q->f;
 }
 
-/* ---- which athlete ------------------------------------------------------------------------------------------- */
+/* ---- which athlete
+ * ------------------------------------------------------------------------------------------- */
 
 struct athlete_flow {
     struct flow f;
@@ -61,7 +65,9 @@ struct athlete_flow {
     int64_t *ret;
     struct db_unit u;
 };
-#define ATHLETE_STEPS(STEP) STEP(athlete, ask) STEP(athlete, choose)
+#define ATHLETE_STEPS(STEP)                                                                        \
+    STEP(athlete, ask)                                                                             \
+    STEP(athlete, choose)
 FLOW_STEPS(athlete, ATHLETE_STEPS);
 
 static enum flow_next athlete_ask(struct flow *f)
@@ -93,14 +99,17 @@ static enum flow_next athlete_choose(struct flow *f)
     int rc = 0;
     if (cli_option(a->c, "athlete")) {
         if (!known) {
-            rc = err_set(&f->err, ERR_DATA, ERR_PERMANENT, "there is no athlete %lld; there %s %s%s", (long long)*a->ret,
-                         n == 1 ? "is" : "are", n ? ids.p : "none yet: waymark import makes one", n > 10 ? ", ..." : "");
+            rc =
+                err_set(&f->err, ERR_DATA, ERR_PERMANENT, "there is no athlete %lld; there %s %s%s",
+                        (long long)*a->ret, n == 1 ? "is" : "are",
+                        n ? ids.p : "none yet: waymark import makes one", n > 10 ? ", ..." : "");
         }
     } else if (n == 1) {
         *a->ret = db_get_i64(&a->u, 0, 0, 0);
     } else if (n > 1) {
-        rc = err_set(&f->err, ERR_USAGE, ERR_PERMANENT, "there are %d athletes (%s%s): say which with --athlete ID", n,
-                     ids.p, n > 10 ? ", ..." : "");
+        rc = err_set(&f->err, ERR_USAGE, ERR_PERMANENT,
+                     "there are %d athletes (%s%s): say which with --athlete ID", n, ids.p,
+                     n > 10 ? ", ..." : "");
     }
     buf_done(&ids);
     return rc == 0 ? FLOW_DONE : flow_fail(f);
@@ -111,7 +120,8 @@ static void athlete_end(struct flow *f)
     db_unit_done(&container_of(f, struct athlete_flow, f)->u);
 }
 
-static const struct flow_def athlete_def = {"athlete", athlete_steps, athlete_STEP_COUNT, athlete_end};
+static const struct flow_def athlete_def = {"athlete", athlete_steps, athlete_STEP_COUNT,
+                                            athlete_end};
 
 struct flow *cli__athlete_flow(struct cli *c, int64_t *ret)
 {

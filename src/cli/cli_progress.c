@@ -30,8 +30,8 @@ static void draw_bar(struct cli_progress *p, uint64_t done, uint64_t total, doub
     if (share > 0.02 && share < 1 && seconds > 1) {
         snprintf(left, sizeof(left), ", %.0f s left", seconds / share - seconds);
     }
-    fprintf(stderr, "\r%s %s %3.0f %% %llu of %llu%s\033[K", p->what, cells, share * 100, (unsigned long long)done,
-            (unsigned long long)total, left);
+    fprintf(stderr, "\r%s %s %3.0f %% %llu of %llu%s\033[K", p->what, cells, share * 100,
+            (unsigned long long)done, (unsigned long long)total, left);
     fflush(stderr);
     p->drawn = true;
 }
@@ -47,9 +47,9 @@ void cli_progress_set(struct cli_progress *p, uint64_t done, uint64_t total)
     if (p->tty && (since >= REDRAW_MS || end)) {
         draw_bar(p, done, total, share);
         p->last_ms = clock_mono_ms();
-    } else if (!p->tty && (since >= PLAIN_LINE_MS || end)) {
-        fprintf(stderr, "%s: %llu of %llu (%.0f %%)\n", p->what, (unsigned long long)done, (unsigned long long)total,
-                share * 100);
+    } else if (!p->tty && total > 1 && (since >= PLAIN_LINE_MS || end)) {
+        fprintf(stderr, "%s: %llu of %llu (%.0f %%)\n", p->what, (unsigned long long)done,
+                (unsigned long long)total, share * 100);
         p->last_ms = clock_mono_ms();
     }
     p->last_share = share;

@@ -1,4 +1,5 @@
-/* One command on a loop: the app comes up, the command's flow runs, the app goes down whatever happened. */
+/* One command on a loop: the app comes up, the command's flow runs, the app goes down whatever
+ * happened. */
 #include "cli/internal.h"
 
 struct command_flow {
@@ -7,10 +8,10 @@ struct command_flow {
     struct loop_signals *signals;
     struct op op;
 };
-#define COMMAND_STEPS(STEP)                                                                                            \
-    STEP(command, up)                                                                                                  \
-    STEP(command, body) /* -> down, if it did not come up */                                                           \
-    STEP(command, down)                                                                                                \
+#define COMMAND_STEPS(STEP)                                                                        \
+    STEP(command, up)                                                                              \
+    STEP(command, body) /* -> down, if it did not come up */                                       \
+    STEP(command, down)                                                                            \
     STEP(command, done)
 FLOW_STEPS(command, COMMAND_STEPS);
 

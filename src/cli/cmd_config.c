@@ -7,7 +7,8 @@ struct check_ctx {
     struct buf out;
 };
 
-static void add_setting(void *ctx, const struct config_key *key, const char *value, const char *source)
+static void add_setting(void *ctx, const struct config_key *key, const char *value,
+                        const char *source)
 {
     struct check_ctx *x = ctx;
     if (x->c->json) {

@@ -15,7 +15,9 @@ struct import_cmd {
     struct import_ctx *x;
     struct op op;
 };
-#define IMPORTING_STEPS(STEP) STEP(importing, run) STEP(importing, report)
+#define IMPORTING_STEPS(STEP)                                                                      \
+    STEP(importing, run)                                                                           \
+    STEP(importing, report)
 FLOW_STEPS(importing, IMPORTING_STEPS);
 
 static void on_file(void *ctx, const struct ingest_event *e)
@@ -63,7 +65,8 @@ static enum flow_next importing_report(struct flow *f)
         if (t->files_refused > 0) {
             printf(", %zu file%s refused", t->files_refused, t->files_refused == 1 ? "" : "s");
         }
-        puts(t->activities > 0 ? ". `waymark process`, or a running `waymark serve`, matches them." : ".");
+        puts(t->activities > 0 ? ". `waymark process`, or a running `waymark serve`, matches them."
+                               : ".");
     }
     return FLOW_DONE;
 }
@@ -75,13 +78,15 @@ static void importing_end(struct flow *f)
     buf_done(&x->json_buf);
 }
 
-static const struct flow_def importing_def = {"import", importing_steps, importing_STEP_COUNT, importing_end};
+static const struct flow_def importing_def = {"import", importing_steps, importing_STEP_COUNT,
+                                              importing_end};
 
 struct flow *cli_import(struct cli *c)
 {
     int64_t athlete;
     if (!cli_option(c, "athlete")) {
-        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "waymark import needs --athlete ID: whose activities are these?");
+        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                      "waymark import needs --athlete ID: whose activities are these?");
         return NULL;
     }
     if (cli_option_i64(c, "athlete", 1, INT64_MAX, 0, &athlete) != 0) {
@@ -101,7 +106,9 @@ struct flow *cli_import(struct cli *c)
     return &m->f;
 }
 
-/* ---- routes -------------------------------------------------------------------------------------------------- */
+/* ---- routes
+ * --------------------------------------------------------------------------------------------------
+ */
 
 struct route_ctx {
     struct cli *c;
@@ -116,7 +123,9 @@ struct route_cmd {
     struct route_ctx *x;
     struct op op;
 };
-#define ROUTING_STEPS(STEP) STEP(routing, run) STEP(routing, report)
+#define ROUTING_STEPS(STEP)                                                                        \
+    STEP(routing, run)                                                                             \
+    STEP(routing, report)
 FLOW_STEPS(routing, ROUTING_STEPS);
 
 static void route_json(struct json_out *j, const struct trails_import_event *e)
@@ -153,7 +162,8 @@ static void describe_join(const struct geo_join_info *j)
         }
     }
     if (j->variants > 0) {
-        printf(", %zu variant%s of %.1f km left out", j->variants, j->variants == 1 ? "" : "s", j->variants_m / 1000);
+        printf(", %zu variant%s of %.1f km left out", j->variants, j->variants == 1 ? "" : "s",
+               j->variants_m / 1000);
     }
     if (j->longest_edge_m > 5000) {
         printf("; note a straight stretch of %.1f km in the file", j->longest_edge_m / 1000);
@@ -166,17 +176,19 @@ static void on_route(void *ctx, const struct trails_import_event *e)
     cli_progress_clear(&x->progress);
     if (e->why) {
         x->c->status = 1;
-        fprintf(stderr, "waymark: %s%s%s: %s\n", e->path, x->opts.each ? " " : "", x->opts.each ? e->id : "", e->why);
+        fprintf(stderr, "waymark: %s%s%s: %s\n", e->path, x->opts.each ? " " : "",
+                x->opts.each ? e->id : "", e->why);
     }
     if (x->c->json) {
         route_json(&x->json, e);
     } else if (!e->why && !x->opts.each) {
-        printf("%s: %s \"%s\", %.1f km%s", e->id, e->is_new ? "new route" : "updated", e->name, e->length_m / 1000,
-               e->join.closed ? ", a ring" : "");
+        printf("%s: %s \"%s\", %.1f km%s", e->id, e->is_new ? "new route" : "updated", e->name,
+               e->length_m / 1000, e->join.closed ? ", a ring" : "");
         describe_join(&e->join);
         putchar('\n');
     }
-    cli_progress_set(&x->progress, x->totals.files - (x->totals.files < x->opts.npaths), x->opts.npaths);
+    cli_progress_set(&x->progress, x->totals.files - (x->totals.files < x->opts.npaths),
+                     x->opts.npaths);
 }
 
 static enum flow_next routing_run(struct flow *f)
@@ -194,8 +206,8 @@ static enum flow_next routing_report(struct flow *f)
         jo_end_array(&x->json);
         puts(x->json_buf.p);
     } else if (x->opts.each || x->totals.refused > 0) {
-        printf("%zu route%s imported, %zu refused\n", x->totals.routes, x->totals.routes == 1 ? "" : "s",
-               x->totals.refused);
+        printf("%zu route%s imported, %zu refused\n", x->totals.routes,
+               x->totals.routes == 1 ? "" : "s", x->totals.refused);
     }
     return FLOW_DONE;
 }
@@ -207,7 +219,8 @@ static void routing_end(struct flow *f)
     buf_done(&x->json_buf);
 }
 
-static const struct flow_def routing_def = {"route_import", routing_steps, routing_STEP_COUNT, routing_end};
+static const struct flow_def routing_def = {"route_import", routing_steps, routing_STEP_COUNT,
+                                            routing_end};
 
 struct flow *cli_route_import(struct cli *c)
 {
@@ -223,10 +236,12 @@ struct flow *cli_route_import(struct cli *c)
         .ctx = x,
     };
     if ((x->opts.id || x->opts.name) && (c->noperands > 1 || x->opts.each)) {
-        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--id and --name are for one route: import the files one by one");
+        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                      "--id and --name are for one route: import the files one by one");
         return NULL;
     }
-    if (x->opts.id && (!*x->opts.id || !span_utf8_valid(span_of(x->opts.id)) || strlen(x->opts.id) > 200)) {
+    if (x->opts.id &&
+        (!*x->opts.id || !span_utf8_valid(span_of(x->opts.id)) || strlen(x->opts.id) > 200)) {
         (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--id: must be 1 to 200 bytes of UTF-8");
         return NULL;
     }

@@ -4,20 +4,21 @@
 enum {
     UNREACHABLE_MS = 30000, /* give up when the database has been away this long */
     RECOUNT_MS = 1000,
-    PAUSE_MS = 100,         /* before looking again when others still work, or something is due soon */
+    PAUSE_MS = 100, /* before looking again when others still work, or something is due soon */
 };
 
 struct standing {
     int64_t ready, running, waiting, soon, dead;
 };
 
-/* Drawn from this process' own counters; the total is counted again now and then, since a new route makes jobs while we
- * work. Lives in the invocation's arena: a recount may still be under way when the command's flow has been cancelled. */
+/* Drawn from this process' own counters; the total is counted again now and then, since a new route
+ * makes jobs while we work. Lives in the invocation's arena: a recount may still be under way when
+ * the command's flow has been cancelled. */
 struct watch {
     struct cli *c;
     struct cli_progress progress;
     struct ticker *ticker;
-    uint64_t total;        /* jobs known of, done and to do */
+    uint64_t total; /* jobs known of, done and to do */
     bool recounting;
     int64_t counted_ms;
     struct op op;
@@ -32,13 +33,13 @@ struct process_flow {
     struct standing now;
     int64_t started_ms;
 };
-#define PROCESS_STEPS(STEP)                                                                                            \
-    STEP(process, reconcile)                                                                                           \
-    STEP(process, survey)  /* how much there is */                                                                     \
-    STEP(process, begin)                                                                                               \
-    STEP(process, work)    /* until nothing is left to claim */                                                        \
-    STEP(process, count)                                                                                               \
-    STEP(process, judge)   /* -> work, while others work or something is due soon */                                   \
+#define PROCESS_STEPS(STEP)                                                                        \
+    STEP(process, reconcile)                                                                       \
+    STEP(process, survey) /* how much there is */                                                  \
+    STEP(process, begin)                                                                           \
+    STEP(process, work) /* until nothing is left to claim */                                       \
+    STEP(process, count)                                                                           \
+    STEP(process, judge) /* -> work, while others work or something is due soon */                 \
     STEP(process, report)
 FLOW_STEPS(process, PROCESS_STEPS);
 
@@ -84,14 +85,18 @@ static enum flow_next process_survey(struct flow *f)
     return ask_counts(f, process_STEP_begin);
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------ */
+/* ---- progress
+ * ------------------------------------------------------------------------------------------------
+ */
 
 struct recount {
     struct flow f;
     struct watch *w;
     struct db_unit u;
 };
-#define RECOUNT_STEPS(STEP) STEP(recount, ask) STEP(recount, keep)
+#define RECOUNT_STEPS(STEP)                                                                        \
+    STEP(recount, ask)                                                                             \
+    STEP(recount, keep)
 FLOW_STEPS(recount, RECOUNT_STEPS);
 
 static enum flow_next recount_ask(struct flow *f)
@@ -121,7 +126,8 @@ static void recount_end(struct flow *f)
     db_unit_done(&container_of(f, struct recount, f)->u);
 }
 
-static const struct flow_def recount_def = {"recount", recount_steps, recount_STEP_COUNT, recount_end};
+static const struct flow_def recount_def = {"recount", recount_steps, recount_STEP_COUNT,
+                                            recount_end};
 
 static void recounted(struct op *op)
 {
@@ -144,7 +150,9 @@ static void on_tick(void *ctx)
     cli_progress_set(&w->progress, done, w->total > done ? w->total : done + 1);
 }
 
-/* ---- the work ----------------------------------------------------------------------------------------------- */
+/* ---- the work
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static enum flow_next process_begin(struct flow *f)
 {
@@ -204,16 +212,21 @@ static enum flow_next process_report(struct flow *f)
     cli_progress_end(&p->watch->progress);
     if (p->c->json) {
         print_json(p, &n, seconds);
+    } else if (n.finished == 0 && n.buried == 0 && p->now.waiting == 0) {
+        puts("Nothing was waiting.");
     } else {
-        printf("%llu job%s done in %.1f s\n", (unsigned long long)n.finished, n.finished == 1 ? "" : "s", seconds);
+        printf("%llu job%s done in %.1f s\n", (unsigned long long)n.finished,
+               n.finished == 1 ? "" : "s", seconds);
     }
     if (n.buried > 0) {
-        return err_set(&f->err, ERR_DATA, ERR_PERMANENT, "%llu job%s failed for good: waymark status tells which",
+        return err_set(&f->err, ERR_DATA, ERR_PERMANENT,
+                       "%llu job%s failed for good: waymark status tells which",
                        (unsigned long long)n.buried, n.buried == 1 ? "" : "s"),
                flow_fail(f);
     }
     if (p->now.waiting > 0) {
-        return err_set(&f->err, ERR_DATA, ERR_RETRY, "%lld job%s failed and wait to be tried again: run it again later",
+        return err_set(&f->err, ERR_DATA, ERR_RETRY,
+                       "%lld job%s failed and wait to be tried again: run it again later",
                        (long long)p->now.waiting, p->now.waiting == 1 ? "" : "s"),
                flow_fail(f);
     }
@@ -228,7 +241,8 @@ static void process_end(struct flow *f)
     db_unit_done(&p->u);
 }
 
-static const struct flow_def process_def = {"process", process_steps, process_STEP_COUNT, process_end};
+static const struct flow_def process_def = {"process", process_steps, process_STEP_COUNT,
+                                            process_end};
 
 struct flow *cli_process(struct cli *c)
 {

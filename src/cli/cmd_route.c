@@ -3,13 +3,21 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <math.h>
 
 static const char *km(struct cli *c, double metres)
 {
     return arena_printf(c->arena, "%.1f", metres / 1000);
 }
 
-/* ---- one athlete, one route: the flow behind list, show and gaps ------------------------------------------------ */
+/* Rounded down to a tenth, so that 100.0 is said of a route without gaps only. */
+static double percent_of(double covered, double length)
+{
+    return length > 0 ? floor(1000 * covered / length + 1e-6) / 10 : 0;
+}
+
+/* ---- one athlete, one route: the flow behind list, show and gaps
+ * ------------------------------------------------ */
 
 struct route_view {
     struct flow f;
@@ -20,10 +28,10 @@ struct route_view {
     struct trails_coverage cov;
     int (*show)(struct route_view *v);
 };
-#define VIEW_STEPS(STEP)                                                                                               \
-    STEP(view, athlete)                                                                                                \
-    STEP(view, list)     /* for `list`; else -> coverage */                                                            \
-    STEP(view, coverage) /* of one route; -> print for `list` */                                                       \
+#define VIEW_STEPS(STEP)                                                                           \
+    STEP(view, athlete)                                                                            \
+    STEP(view, list)     /* for `list`; else -> coverage */                                        \
+    STEP(view, coverage) /* of one route; -> print for `list` */                                   \
     STEP(view, print)
 FLOW_STEPS(view, VIEW_STEPS);
 
@@ -59,7 +67,9 @@ static enum flow_next view_list(struct flow *f)
 static enum flow_next view_coverage(struct flow *f)
 {
     struct route_view *v = view_of(f);
-    flow_call(trails_coverage_flow(v->c->app.pool, v->c->operand[0], v->athlete, v->c->arena, &v->cov), &v->op);
+    flow_call(
+        trails_coverage_flow(v->c->app.pool, v->c->operand[0], v->athlete, v->c->arena, &v->cov),
+        &v->op);
     return flow_wait(f, &v->op, view_STEP_print, 0);
 }
 
@@ -90,7 +100,9 @@ static struct flow *view_new(struct cli *c, int (*show)(struct route_view *v))
     return &v->f;
 }
 
-/* ---- list -------------------------------------------------------------------------------------------------------- */
+/* ---- list
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static int list_json(struct route_view *v)
 {
@@ -121,7 +133,8 @@ static int list_json(struct route_view *v)
 
 static int list_show(struct route_view *v)
 {
-    static const char *const head[] = {"trail", "id", ">length km", ">covered km", ">percent", ">activities", ">longest gap km"};
+    static const char *const head[] = {"trail",    "id",          ">length km",     ">covered km",
+                                       ">percent", ">activities", ">longest gap km"};
     struct cli *c = v->c;
     struct cli_table t;
     if (c->json) {
@@ -139,7 +152,7 @@ static int list_show(struct route_view *v)
         cell[1] = db_get_text(&v->u, 0, i, 0, c->arena);
         cell[2] = km(c, length);
         cell[3] = km(c, covered);
-        cell[4] = arena_printf(c->arena, "%.1f", length > 0 ? 100 * covered / length : 0);
+        cell[4] = arena_printf(c->arena, "%.1f", percent_of(covered, length));
         cell[5] = arena_printf(c->arena, "%lld", (long long)db_get_i64(&v->u, 0, i, 6));
         cell[6] = km(c, db_get_f64(&v->u, 0, i, 7));
     }
@@ -158,7 +171,9 @@ struct flow *cli_route_list(struct cli *c)
     return view_new(c, list_show);
 }
 
-/* ---- show -------------------------------------------------------------------------------------------------------- */
+/* ---- show
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static int write_svg(struct route_view *v, const char *path)
 {
@@ -200,7 +215,8 @@ static int show_show(struct route_view *v)
     } else {
         printf("%s: %.1f km%s, tolerance %.0f m\n", cov->display_name, cov->length_m / 1000,
                geo_route_closed(cov->route) ? ", a ring" : "", geo_route_tolerance_m(cov->route));
-        printf("covered: %.1f km (%.1f %%) in %zu stretch%s, %zu gap%s\n", cov->covered_m / 1000, percent, cov->ncovered,
+        printf("covered: %.1f km (%.1f %%) in %zu stretch%s, %zu gap%s\n", cov->covered_m / 1000,
+               percent_of(cov->covered_m, cov->length_m), cov->ncovered,
                cov->ncovered == 1 ? "" : "es", cov->ngaps, cov->ngaps == 1 ? "" : "s");
     }
     if (svg && write_svg(v, svg) != 0) {
@@ -217,11 +233,14 @@ struct flow *cli_route_show(struct cli *c)
     return view_new(c, show_show);
 }
 
-/* ---- gaps -------------------------------------------------------------------------------------------------------- */
+/* ---- gaps
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static void gaps_table(struct route_view *v, size_t n)
 {
-    static const char *const head[] = {">length km", ">from km", ">to km", "from lat,lon", "to lat,lon"};
+    static const char *const head[] = {">length km", ">from km", ">to km", "from lat,lon",
+                                       "to lat,lon"};
     struct cli *c = v->c;
     struct cli_table t;
     cli_table_init(&t, c->arena, head, COUNT_OF(head));
@@ -255,12 +274,14 @@ static void gap_line(struct route_view *v, const struct trails_gap *g, struct bu
 
 static void gaps_gpx(struct route_view *v, size_t n, struct buf *out)
 {
-    buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                  "<gpx version=\"1.1\" creator=\"waymark\" xmlns=\"http://www.topografix.com/GPX/1/1\">\n");
+    buf_puts(
+        out,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+        "<gpx version=\"1.1\" creator=\"waymark\" xmlns=\"http://www.topografix.com/GPX/1/1\">\n");
     for (size_t i = 0; i < n; i++) {
         const struct trails_gap *g = &v->cov.gap[i];
-        buf_printf(out, "<trk><name>km %.1f to %.1f (%.1f km)</name><trkseg>", g->iv.a / 1000, g->iv.b / 1000,
-                   (g->iv.b - g->iv.a) / 1000);
+        buf_printf(out, "<trk><name>km %.1f to %.1f (%.1f km)</name><trkseg>", g->iv.a / 1000,
+                   g->iv.b / 1000, (g->iv.b - g->iv.a) / 1000);
         gap_line(v, g, out, true);
         buf_puts(out, "</trkseg></trk>\n");
     }
@@ -272,8 +293,10 @@ static void gaps_geojson(struct route_view *v, size_t n, struct buf *out)
     buf_puts(out, "{\"type\":\"FeatureCollection\",\"features\":[");
     for (size_t i = 0; i < n; i++) {
         const struct trails_gap *g = &v->cov.gap[i];
-        buf_printf(out, "%s\n{\"type\":\"Feature\",\"properties\":{\"start_m\":%.1f,\"end_m\":%.1f,\"length_m\":%.1f},"
-                        "\"geometry\":{\"type\":\"LineString\",\"coordinates\":[",
+        buf_printf(out,
+                   "%s\n{\"type\":\"Feature\",\"properties\":{\"start_m\":%.1f,\"end_m\":%.1f,"
+                   "\"length_m\":%.1f},"
+                   "\"geometry\":{\"type\":\"LineString\",\"coordinates\":[",
                    i ? "," : "", g->iv.a, g->iv.b, g->iv.b - g->iv.a);
         gap_line(v, g, out, false);
         buf_puts(out, "]}}");
@@ -305,11 +328,14 @@ static int gaps_show(struct route_view *v)
 {
     const char *format = cli_option(v->c, "format");
     double min_m;
-    if (cli_option_f64(v->c, "min", 0, 1e9, 0, &min_m) != 0) {
+    int64_t top;
+    if (cli_option_f64(v->c, "min", 0, 1e9, 0, &min_m) != 0 ||
+        cli_option_i64(v->c, "top", 1, INT32_MAX, INT32_MAX, &top) != 0) {
         return -1;
     }
     size_t n = 0;
-    while (n < v->cov.ngaps && v->cov.gap[n].iv.b - v->cov.gap[n].iv.a >= min_m) {
+    while (n < v->cov.ngaps && n < (size_t)top &&
+           v->cov.gap[n].iv.b - v->cov.gap[n].iv.a >= min_m) {
         n++;
     }
     struct buf out = {0};
@@ -334,14 +360,18 @@ static int gaps_show(struct route_view *v)
 struct flow *cli_route_gaps(struct cli *c)
 {
     const char *format = cli_option(c, "format");
-    if (format && strcmp(format, "gpx") != 0 && strcmp(format, "geojson") != 0 && strcmp(format, "table") != 0) {
-        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--format %s: must be table, gpx or geojson", format);
+    if (format && strcmp(format, "gpx") != 0 && strcmp(format, "geojson") != 0 &&
+        strcmp(format, "table") != 0) {
+        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                      "--format %s: must be table, gpx or geojson", format);
         return NULL;
     }
     return view_new(c, gaps_show);
 }
 
-/* ---- remove ------------------------------------------------------------------------------------------------------ */
+/* ---- remove
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct remove_flow {
     struct flow f;
@@ -349,7 +379,9 @@ struct remove_flow {
     size_t next;
     struct db_unit u;
 };
-#define REMOVE_STEPS(STEP) STEP(remove, ask) STEP(remove, report)
+#define REMOVE_STEPS(STEP)                                                                         \
+    STEP(remove, ask)                                                                              \
+    STEP(remove, report)
 FLOW_STEPS(remove, REMOVE_STEPS);
 
 static enum flow_next remove_ask(struct flow *f)
@@ -384,7 +416,8 @@ static void remove_end(struct flow *f)
     db_unit_done(&container_of(f, struct remove_flow, f)->u);
 }
 
-static const struct flow_def remove_def = {"route_remove", remove_steps, remove_STEP_COUNT, remove_end};
+static const struct flow_def remove_def = {"route_remove", remove_steps, remove_STEP_COUNT,
+                                           remove_end};
 
 struct flow *cli_route_remove(struct cli *c)
 {

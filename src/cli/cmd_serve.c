@@ -12,10 +12,10 @@ struct serve_flow {
     struct op reconcile_op;
     bool ending;
 };
-#define SERVE_STEPS(STEP)                                                                                              \
-    STEP(serve, reconcile) /* what was left over, before anything is claimed */                                        \
-    STEP(serve, start)                                                                                                 \
-    STEP(serve, stop)                                                                                                  \
+#define SERVE_STEPS(STEP)                                                                          \
+    STEP(serve, reconcile) /* what was left over, before anything is claimed */                    \
+    STEP(serve, start)                                                                             \
+    STEP(serve, stop)                                                                              \
     STEP(serve, settled)
 FLOW_STEPS(serve, SERVE_STEPS);
 
@@ -67,7 +67,8 @@ static void on_interval(void *ctx)
 static void on_crash(void *ctx, int status)
 {
     (void)ctx;
-    log_error("the private PostgreSQL ended unexpectedly and is started again", L_I("status", status));
+    log_error("the private PostgreSQL ended unexpectedly and is started again",
+              L_I("status", status));
 }
 
 /* The contract's triggers notify `processing`, whatever else is configured. */
@@ -90,7 +91,8 @@ static enum flow_next serve_start(struct flow *f)
     }
     jobs_start(app->jobs);
     listen_to(s);
-    s->interval = ticker_open(app->loop, config_i64(s->c->config, "processor.interval"), true, on_interval, s);
+    s->interval = ticker_open(app->loop, config_i64(s->c->config, "processor.interval"), true,
+                              on_interval, s);
     char *url = db_url_redacted(app->db.url);
     log_info("waymark is running", L_S("version", WAYMARK_VERSION), L_S("database", url),
              L_B("private_database", app->cluster != NULL));

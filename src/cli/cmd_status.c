@@ -2,7 +2,9 @@
 #include "cli/internal.h"
 #include "store/store.h"
 
-/* ---- migrate -------------------------------------------------------------------------------------------------- */
+/* ---- migrate
+ * --------------------------------------------------------------------------------------------------
+ */
 
 struct migrate_flow {
     struct flow f;
@@ -19,7 +21,8 @@ static enum flow_next migrate_report(struct flow *f)
     for (const struct db_migration *m = db_migrations; m->version; m++) {
         newest = m->version;
     }
-    printf(c->json ? "{\"schema\":%d}\n" : "The database's schema is up to date (version %d).\n", newest);
+    printf(c->json ? "{\"schema\":%d}\n" : "The database's schema is up to date (version %d).\n",
+           newest);
     return FLOW_DONE;
 }
 
@@ -32,33 +35,103 @@ struct flow *cli_migrate(struct cli *c)
     return &m->f;
 }
 
-/* ---- status --------------------------------------------------------------------------------------------------- */
+/* ---- status
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 struct status_flow {
     struct flow f;
     struct cli *c;
     struct db_unit u;
+    struct timer_op pause;
+    struct cli_progress progress; /* of --wait */
+    uint64_t most;                /* activities there were to match, at most */
+    uint64_t left;                /* of them when last looked */
 };
-#define STATUS_STEPS(STEP) STEP(status, ask) STEP(status, show)
+#define STATUS_STEPS(STEP)                                                                         \
+    STEP(status, ask)                                                                              \
+    STEP(status, wait) /* with --wait -> ask, until nothing is left to do */                       \
+    STEP(status, show)
 FLOW_STEPS(status, STATUS_STEPS);
 
 enum { CALL_OVERVIEW, CALL_COUNTS, CALL_DEAD, CALL_INSTANCES };
+enum { LOOK_AGAIN_MS = 150, ABSENT_MS = 90000 };
 
 static enum flow_next status_ask(struct flow *f)
 {
     struct status_flow *s = container_of(f, struct status_flow, f);
+    db_unit_done(&s->u);
     db_unit_init(&s->u, s->c->app.pool, f->arena, DB_READONLY);
     db_add(&s->u, &SQL_store_overview);
     db_add(&s->u, &SQL_jobs_counts);
     db_add(&s->u, &SQL_jobs_dead_reasons);
     db_add(&s->u, &SQL_store_instances);
     db_submit(&s->u);
-    return flow_wait(f, &s->u.op, status_STEP_show, 60000);
+    return flow_wait(f, &s->u.op, status_STEP_wait, 60000);
+}
+
+/* Jobs that are being done, or soon will be. */
+static int64_t under_way(const struct db_unit *u)
+{
+    int64_t n = 0;
+    for (int i = 0; i < db_rows(u, CALL_COUNTS); i++) {
+        n += db_get_i64(u, CALL_COUNTS, i, 1) + db_get_i64(u, CALL_COUNTS, i, 2) +
+             db_get_i64(u, CALL_COUNTS, i, 4);
+    }
+    return n;
+}
+
+static bool somebody_works(const struct db_unit *u)
+{
+    for (int i = 0; i < db_rows(u, CALL_INSTANCES); i++) {
+        if (db_get_i64(u, CALL_INSTANCES, i, 6) < ABSENT_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum flow_next status_wait(struct flow *f)
+{
+    struct status_flow *s = container_of(f, struct status_flow, f);
+    if (!cli_option(s->c, "wait")) {
+        return FLOW_NEXT;
+    }
+    /* An activity to match, or one to match with a new route. */
+    uint64_t left =
+        (uint64_t)(db_get_i64(&s->u, CALL_OVERVIEW, 0, 3) + db_get_i64(&s->u, CALL_OVERVIEW, 0, 4));
+    uint64_t stored = (uint64_t)db_get_i64(&s->u, CALL_OVERVIEW, 0, 1);
+    s->most = left > s->most ? left : s->most;
+    s->most = stored > s->most ? stored : s->most;
+    /* The queue is counted after the activities: with an empty one their number may be old. */
+    bool settled = left == 0 || left == s->left;
+    s->left = left;
+    if (under_way(&s->u) == 0 && settled) {
+        cli_progress_set(&s->progress, s->most - left, s->most);
+        cli_progress_end(&s->progress);
+        return FLOW_NEXT;
+    }
+    if (under_way(&s->u) > 0 && !somebody_works(&s->u)) {
+        (void)err_set(&f->err, ERR_DATA, ERR_RETRY,
+                      "work waits, but no instance is there to do it: start waymark serve, or run "
+                      "waymark process");
+        return flow_fail(f);
+    }
+    if (left > 0) {
+        cli_progress_set(&s->progress, s->most - left, s->most);
+    }
+    timer_op_start(&s->pause, f->loop, LOOK_AGAIN_MS);
+    return flow_wait(f, &s->pause.op, status_STEP_ask, 0);
 }
 
 static const char *text_i64(struct cli *c, int64_t v)
 {
     return arena_printf(c->arena, "%lld", (long long)v);
+}
+
+static const char *count_of(struct cli *c, int64_t n, const char *one, const char *many)
+{
+    return arena_printf(c->arena, "%lld %s", (long long)n, n == 1 ? one : many);
 }
 
 static void show_queue(struct cli *c, const struct db_unit *u)
@@ -83,13 +156,15 @@ static void show_queue(struct cli *c, const struct db_unit *u)
     cli_table_print(&t, stdout);
     for (int i = 0; i < db_rows(u, CALL_DEAD); i++) {
         printf("dead: %lld x %s: %s\n", (long long)db_get_i64(u, CALL_DEAD, i, 1),
-               db_get_text(u, CALL_DEAD, i, 0, c->arena), db_get_text(u, CALL_DEAD, i, 2, c->arena));
+               db_get_text(u, CALL_DEAD, i, 0, c->arena),
+               db_get_text(u, CALL_DEAD, i, 2, c->arena));
     }
 }
 
 static void show_instances(struct cli *c, const struct db_unit *u)
 {
-    static const char *const head[] = {">instance", "host", ">pid", "version", "since", ">last beat"};
+    static const char *const head[] = {">instance", "host",  ">pid",
+                                       "version",   "since", ">last beat"};
     struct cli_table t;
     int n = db_rows(u, CALL_INSTANCES);
     if (n == 0) {
@@ -104,8 +179,10 @@ static void show_instances(struct cli *c, const struct db_unit *u)
         cell[1] = db_get_text(u, CALL_INSTANCES, i, 1, c->arena);
         cell[2] = text_i64(c, db_get_i64(u, CALL_INSTANCES, i, 2));
         cell[3] = db_get_text(u, CALL_INSTANCES, i, 3, c->arena);
-        cell[4] = arena_strdup(c->arena, time_format_iso(db_get_time_us(u, CALL_INSTANCES, i, 5), since));
-        cell[5] = arena_printf(c->arena, "%.1f s ago", (double)db_get_i64(u, CALL_INSTANCES, i, 6) / 1000);
+        cell[4] =
+            arena_strdup(c->arena, time_format_iso(db_get_time_us(u, CALL_INSTANCES, i, 5), since));
+        cell[5] = arena_printf(c->arena, "%.1f s ago",
+                               (double)db_get_i64(u, CALL_INSTANCES, i, 6) / 1000);
     }
     putchar('\n');
     cli_table_print(&t, stdout);
@@ -118,12 +195,24 @@ static void show_text(struct cli *c, const struct db_unit *u)
         v[i] = db_get_i64(u, CALL_OVERVIEW, 0, i);
     }
     char *url = db_url_redacted(c->app.db.url);
-    printf("database   %s%s, %.1f MB, schema %lld\n", c->app.cluster ? "private, " : "", url, (double)v[7] / 1e6,
-           (long long)v[6]);
-    printf("stored     %lld athletes, %lld activities, %lld routes\n", (long long)v[0], (long long)v[1], (long long)v[2]);
-    printf("to match   %lld activities; %lld past activities for new routes\n", (long long)v[3], (long long)v[4]);
+    char *port = c->app.cluster ? strstr(url, " port=") : NULL;
+    if (port) {
+        *port = '\0'; /* what follows is the default of every client */
+    }
+    printf("database   %s%s%s, %.1f MB, schema %lld\n",
+           c->app.cluster ? "private, for psql: \"" : "", url, c->app.cluster ? "\"" : "",
+           (double)v[7] / 1e6, (long long)v[6]);
+    printf("stored     %s, %s, %s\n", count_of(c, v[0], "athlete", "athletes"),
+           count_of(c, v[1], "activity", "activities"), count_of(c, v[2], "route", "routes"));
+    if (v[3] + v[4] == 0) {
+        puts("to match   nothing: every activity has been matched with every route");
+    } else {
+        printf("to match   %s; %lld past ones with new routes\n",
+               count_of(c, v[3], "activity", "activities"), (long long)v[4]);
+    }
     if (v[5] > 0) {
-        printf("unusable   %lld activities whose track could not be read\n", (long long)v[5]);
+        printf("unusable   %s whose track could not be read\n",
+               count_of(c, v[5], "activity", "activities"));
     }
     mem_free(url);
     show_queue(c, u);
@@ -132,8 +221,9 @@ static void show_text(struct cli *c, const struct db_unit *u)
 
 static void show_json(struct cli *c, const struct db_unit *u)
 {
-    static const char *const name[] = {"athletes", "activities", "routes", "activities_to_match", "pairs_listed",
-                                       "activities_unusable", "schema", "database_bytes"};
+    static const char *const name[] = {
+        "athletes",     "activities",          "routes", "activities_to_match",
+        "pairs_listed", "activities_unusable", "schema", "database_bytes"};
     struct buf out = {0};
     struct json_out j = {.buf = &out};
     jo_begin_object(&j, NULL);
@@ -176,7 +266,9 @@ static enum flow_next status_show(struct flow *f)
 
 static void status_end(struct flow *f)
 {
-    db_unit_done(&container_of(f, struct status_flow, f)->u);
+    struct status_flow *s = container_of(f, struct status_flow, f);
+    cli_progress_end(&s->progress);
+    db_unit_done(&s->u);
 }
 
 static const struct flow_def status_def = {"status", status_steps, status_STEP_COUNT, status_end};
@@ -185,5 +277,6 @@ struct flow *cli_status(struct cli *c)
 {
     struct status_flow *s = flow_new(c->app.loop, &status_def, sizeof(*s), 0);
     s->c = c;
+    cli_progress_start(&s->progress, c, "matching");
     return &s->f;
 }

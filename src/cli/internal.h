@@ -8,16 +8,16 @@ enum { CLI_MAX_OPTIONS = 24, CLI_MAX_OPERANDS = 100000, CLI_DB_WAIT_MS = 10000 }
 
 struct cli;
 struct cli_command {
-    const char *name;                     /* "route import" */
-    const char *operands;                 /* "FILE..." for the usage line, or "" */
-    int min_operands, max_operands;       /* max < 0: any number */
-    const char *options;                  /* names it takes besides the common ones, separated by spaces */
-    const char *summary;                  /* one line */
+    const char *name;               /* "route import" */
+    const char *operands;           /* "FILE..." for the usage line, or "" */
+    int min_operands, max_operands; /* max < 0: any number */
+    const char *options; /* names it takes besides the common ones, separated by spaces */
+    const char *summary; /* one line */
     /* One of the two: run needs no database; body gives the flow that runs once the app is up. */
     int (*run)(struct cli *c);
     struct flow *(*body)(struct cli *c);
     enum app_schema schema;
-    bool service;                         /* waits for its database as long as it takes */
+    bool service; /* waits for its database as long as it takes */
 };
 extern const struct cli_command cli_commands[];
 extern const size_t cli_command_count;
@@ -35,26 +35,29 @@ struct cli {
     bool json, quiet;
     char *const *envp;
     struct config *config;
-    const char *config_file;              /* read, or NULL */
+    const char *config_file; /* read, or NULL */
     struct app app;
-    struct flow *running;                 /* the body's flow, for a signal to cancel */
-    struct op *stop;                      /* of a service: finish it instead */
-    int status;                           /* of a command that did what it could: 1 if some of it failed */
+    struct flow *running; /* the body's flow, for a signal to cancel */
+    struct op *stop;      /* of a service: finish it instead */
+    int status;           /* of a command that did what it could: 1 if some of it failed */
     struct err err;
 };
 /* Value of an option as given, or NULL; flags give "". */
 const char *cli_option(const struct cli *c, const char *name);
 /* Numbers from options; -1 with a usage error. Absent: fallback. */
-int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, int64_t fallback, int64_t *ret) MUST_CHECK;
-int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback, double *ret) MUST_CHECK;
+int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, int64_t fallback,
+                   int64_t *ret) MUST_CHECK;
+int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
+                   double *ret) MUST_CHECK;
 
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
-/* Flows of commands are made before the app is up; they get at it by c->app. A command whose options are wrong returns NULL
- * with c->err filled. */
+/* Flows of commands are made before the app is up; they get at it by c->app. A command whose
+ * options are wrong returns NULL with c->err filled. */
 
 /* cli_flow.c: one statement and a function that prints its rows; most lists are that. */
-struct flow *cli__query_flow(struct cli *c, const struct db_stmt *s, void (*add)(struct cli *c, struct db_unit *u),
+struct flow *cli__query_flow(struct cli *c, const struct db_stmt *s,
+                             void (*add)(struct cli *c, struct db_unit *u),
                              int (*show)(struct cli *c, const struct db_unit *u));
 /* Finds the athlete meant: --athlete, or the only one there is. Errors name the choices. */
 struct flow *cli__athlete_flow(struct cli *c, int64_t *ret);
@@ -62,7 +65,7 @@ struct flow *cli__athlete_flow(struct cli *c, int64_t *ret);
 /* cli_table.c: columns of text, right-aligned numbers, widths by display characters. */
 struct cli_table {
     struct arena *arena;
-    const char *const *head;      /* ncols; a head starting with '>' is right-aligned */
+    const char *const *head; /* ncols; a head starting with '>' is right-aligned */
     size_t ncols;
     struct {
         VEC(const char **);
@@ -72,7 +75,8 @@ void cli_table_init(struct cli_table *t, struct arena *a, const char *const *hea
 const char **cli_table_row(struct cli_table *t); /* ncols cells to fill */
 void cli_table_print(struct cli_table *t, FILE *out);
 
-/* cli_progress.c: a bar on a terminal, a plain line every few seconds elsewhere, nothing with --quiet or --json. */
+/* cli_progress.c: a bar on a terminal, a plain line every few seconds elsewhere, nothing with
+ * --quiet or --json. */
 struct cli_progress {
     const char *what;
     bool off, tty, drawn;
