@@ -192,7 +192,7 @@ static void put_label(struct map *m, double x, double y, const char *text, doubl
  * -------------------------------------------------------------------------------------------------
  */
 
-/* Vertices closer than half a pixel to the last one drawn are left out. */
+/* Vertices closer than a pixel and a half to the last one drawn are left out. */
 static void draw_part(struct map *m, const struct trails_coverage *c, struct geo_interval iv,
                       const char *style)
 {
@@ -205,7 +205,7 @@ static void draw_part(struct map *m, const struct trails_coverage *c, struct geo
     double px = INFINITY, py = INFINITY;
     for (size_t i = first; i <= last; i++) {
         double x = x_of(m, pt[i]), y = y_of(m, pt[i]);
-        if (i == last || fabs(x - px) > 0.5 || fabs(y - py) > 0.5) {
+        if (i == last || hypot(x - px, y - py) > 1.5) {
             buf_printf(m->out, "%s%.1f,%.1f", i > first ? " " : "", x, y);
             px = x;
             py = y;
