@@ -13,12 +13,24 @@
 /* Two passes this near to each other that go the same way are one walk. */
 #define CONTINUES_M 600.0
 
+/* Was the route walked between the end of p and the start of q? */
+static bool was_walked(const struct geo_route *r, const struct geo__pass *p,
+                       const struct geo__pass *q)
+{
+    const double ds = fabs(geo__match_ds(r, p->s1, q->s0)), dt = q->t0 - p->t1;
+    if (ds <= HOLE_M && dt <= 3 * ds + HOLE_M)
+        return true;
+    return q->v0 - p->v1 <= BLIND_EDGES && ds <= BLIND_M && ds <= 2 * dt + 2 * r->tolerance_m &&
+           dt <= 2 * ds + 2 * r->tolerance_m;
+}
+
+/* Does q go on in the direction of p, not far from its end? */
 static bool goes_on(const struct geo_route *r, const struct geo__pass *p, const struct geo__pass *q)
 {
     const double ds = geo__match_ds(r, p->s1, q->s0);
-    if (fabs(ds) > CONTINUES_M || q->t0 - p->t1 > 2 * fabs(ds) + HOLE_M)
-        return false;
-    return ds * geo__match_ds(r, p->s0, p->s1) > 0 && ds * geo__match_ds(r, q->s0, q->s1) > 0;
+    const bool near = fabs(ds) <= CONTINUES_M && q->t0 - p->t1 <= 2 * fabs(ds) + HOLE_M;
+    return (near || was_walked(r, p, q)) && ds * geo__match_ds(r, p->s0, p->s1) > 0 &&
+           ds * geo__match_ds(r, q->s0, q->s1) > 0;
 }
 
 /* A suspect pass next to a good one that it goes on from or into is good, and so on along the
@@ -46,11 +58,18 @@ static void drop_suspects(struct geo__found *f)
     f->npass = kept;
 }
 
-static bool was_walked(double ds, double dt, uint32_t edges)
+/* A gap shorter than the tolerance says nothing: the turn of a spur whose twin passes end short of
+ * it. */
+static void close_specks(struct geo__found *f, double speck_m)
 {
-    if (ds <= HOLE_M && dt <= 3 * ds + HOLE_M)
-        return true;
-    return edges <= BLIND_EDGES && ds <= BLIND_M && ds <= 2 * dt + 80 && dt <= 2 * ds + 80;
+    size_t n = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        if (n > 0 && f->iv[i].a - f->iv[n - 1].b <= speck_m)
+            f->iv[n - 1].b = f->iv[i].b;
+        else
+            f->iv[n++] = f->iv[i];
+    }
+    f->n = n;
 }
 
 static bool add_between(struct geo__matcher *m, double from, double to)
@@ -66,9 +85,8 @@ bool geo__match_bridge(struct geo__matcher *m)
     drop_suspects(f);
     for (size_t k = 1; k < f->npass; k++) {
         const struct geo__pass *p = &f->pass[k - 1], *q = &f->pass[k];
-        const double ds = fabs(geo__match_ds(m->r, p->s1, q->s0));
         bool ok = true;
-        if (was_walked(ds, q->t0 - p->t1, q->v0 - p->v1))
+        if (was_walked(m->r, p, q))
             ok = add_between(m, p->s1, q->s0);
         else if (goes_on(m->r, p, q)) /* no leaving and no joining: nothing to trim */
             ok = add_between(m, p->s1, p->wide1) && add_between(m, q->wide0, q->s0);
@@ -76,5 +94,6 @@ bool geo__match_bridge(struct geo__matcher *m)
             return false;
     }
     f->n = geo_intervals_union(f->iv, f->n);
+    close_specks(f, m->r->tolerance_m);
     return true;
 }

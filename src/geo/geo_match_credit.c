@@ -39,6 +39,8 @@ enum { CROSSING_SAMPLES = 1500 / 20 + 3 };
 #define TWIN 0.4
 /* Less of a twin than this is a junction. */
 #define TWIN_MIN_M 50.0
+/* On a tangle every sample has thousands of pairs: they are united as they come. */
+enum { MAX_PAIRS = 1 << 16 };
 
 static const struct geo__cand *chosen(const struct geo__run *run, size_t k)
 {
@@ -69,7 +71,11 @@ static struct offset offset_of(const struct geo_route *r, const struct geo__samp
      * only means that no shift is taken off. */
     const double e = sqrt(geo__dot(east, east) * geo__dot(left, left));
     const double nn = sqrt(geo__dot(north, north) * geo__dot(left, left));
-    return (struct offset){.y = geo__dot(left, w) < 0 ? -c->d : c->d,
+    const double across = geo__dot(left, w);
+    double y = across < 0 ? -c->d : c->d;
+    if (!r->closed && (c->s <= 0 || c->s >= r->length_m)) /* beyond an end d is mostly ahead */
+        y = across / sqrt(geo__dot(left, left));
+    return (struct offset){.y = y,
                            .east = e > 0 ? geo__dot(left, east) / e : 0,
                            .north = nn > 0 ? geo__dot(left, north) / nn : 0};
 }
@@ -175,7 +181,7 @@ static bool credit_pass(struct geo__matcher *m, size_t i, size_t j)
         way += fabs(step);
         if (c->d > m->r->tolerance_m)
             continue;
-        if (run->sample[k].t - run->sample[k - 1].t < way && way > EXCURSION_MAX_M) {
+        if (way > EXCURSION_MAX_M) {
             if (!geo__match_add(m, x.lo, x.hi))
                 return false;
             x = (struct reach){x.at + ds, x.at + ds, x.at + ds};
@@ -187,21 +193,18 @@ static bool credit_pass(struct geo__matcher *m, size_t i, size_t j)
     return geo__match_add(m, x.lo, x.hi);
 }
 
-/* The nth candidate of sample k, counted from 0, that lies on the same ground as the chosen one. */
-static const struct geo__cand *twin_of(const struct geo__matcher *m, size_t k, size_t nth)
+/* Marks the candidates of sample k that lie on the same ground as the chosen one. */
+static void mark_twins(struct geo__matcher *m, size_t k)
 {
-    const struct geo__run *run = &m->run;
+    struct geo__run *run = &m->run;
     const struct geo__sample *s = &run->sample[k];
+    if (s->n < 2)
+        return;
     const double same = TWIN * m->r->tolerance_m;
     const struct geo_xyz here = foot(m->r, chosen(run, k));
-    for (uint32_t i = s->first; i < s->first + s->n; i++) {
-        const struct geo__cand *c = &run->cand[i];
-        if ((int32_t)i == s->chosen || geo__chord_m(here, foot(m->r, c)) > same)
-            continue;
-        if (nth-- == 0)
-            return c;
-    }
-    return NULL;
+    for (uint32_t i = s->first; i < s->first + s->n; i++)
+        run->cand[i].twin =
+            (int32_t)i != s->chosen && geo__chord_m(here, foot(m->r, &run->cand[i])) <= same;
 }
 
 /* Every pair of twins of neighbouring samples that are within reach of each other. */
@@ -209,9 +212,12 @@ static bool pair_twins(struct geo__matcher *m, size_t k)
 {
     const struct geo__sample *s = &m->run.sample[k];
     const double reach = geo__match_reach(m->r, s[1].t - s[0].t);
-    const struct geo__cand *a, *b;
-    for (size_t x = 0; (a = twin_of(m, k, x)) != NULL; x++) {
-        for (size_t y = 0; (b = twin_of(m, k + 1, y)) != NULL; y++) {
+    for (uint32_t i = s[0].first; i < s[0].first + s[0].n; i++) {
+        const struct geo__cand *a = &m->run.cand[i];
+        for (uint32_t j = s[1].first; a->twin && j < s[1].first + s[1].n; j++) {
+            const struct geo__cand *b = &m->run.cand[j];
+            if (!b->twin)
+                continue;
             const double ds = geo__match_ds(m->r, a->s, b->s);
             if (fabs(ds) <= reach &&
                 !geo__match_add(m, fmin(a->s, a->s + ds), fmax(a->s, a->s + ds)))
@@ -226,9 +232,16 @@ static bool credit_twins(struct geo__matcher *m, size_t i, size_t j)
 {
     struct geo__found *f = &m->found;
     const size_t before = f->n;
-    for (size_t k = i; k < j; k++)
-        if (m->run.sample[k].n > 1 && m->run.sample[k + 1].n > 1 && !pair_twins(m, k))
+    for (size_t k = i; k <= j; k++)
+        mark_twins(m, k);
+    for (size_t k = i; k < j; k++) {
+        if (m->run.sample[k].n < 2 || m->run.sample[k + 1].n < 2)
+            continue;
+        if (!pair_twins(m, k))
             return false;
+        if (f->n - before > MAX_PAIRS)
+            f->n = before + geo_intervals_union(f->iv + before, f->n - before);
+    }
     const size_t twins = geo_intervals_union(f->iv + before, f->n - before);
     f->n = before;
     for (size_t k = before; k < before + twins; k++)

@@ -121,7 +121,7 @@ static bool comes_back(const struct geo_route *r, const struct geo__run *run,
 static void take_sample(const struct geo_route *r, struct geo__run *run, size_t k, double never)
 {
     struct geo__sample *s = &run->sample[k];
-    struct step st = {.r = r, .cand = run->cand, .prev = s - 1, .dt = GEO__STEP_M};
+    struct step st = {.r = r, .cand = run->cand, .prev = s - 1, .dt = r->step_m};
     const double entry = entry_cost(r);
     int32_t from = GEO__OFF;
     double off = INFINITY;
@@ -159,7 +159,8 @@ void geo__match_explain(const struct geo_route *r, struct geo__run *run)
     double never = 0;
     for (size_t k = 0; k < run->n; k++) {
         take_sample(r, run, k, never);
-        never += k == 0 ? 1 : (run->sample[k].t - run->sample[k - 1].t) / GEO__STEP_M;
+        const double dt = k == 0 ? r->step_m : run->sample[k].t - run->sample[k - 1].t;
+        never += dt / GEO__STEP_M;
     }
     int32_t state;
     if (leave(&run->sample[run->n - 1], run->cand, entry_cost(r), &state) >= never)

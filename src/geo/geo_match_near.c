@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-/* A stride asks the route's tree once; eight samples share the answer. */
-#define STRIDE_M (8 * GEO__STEP_M)
+/* A stride asks the route's tree once; this many samples share the answer. */
+#define STRIDE_STEPS 8
 
 /* Two minima of the distance along the route are two places when the way between them is this much
  * further off. */
@@ -141,7 +141,7 @@ static bool add_sample(struct geo__matcher *m, struct geo_xyz p, double t, uint3
 {
     struct geo__run *run = &m->run;
     if (run->n > 0 &&
-        (t - run->sample[run->n - 1].t > 1.5 * GEO__STEP_M || run->n >= MAX_RUN_SAMPLES ||
+        (t - run->sample[run->n - 1].t > 1.5 * m->r->step_m || run->n >= MAX_RUN_SAMPLES ||
          run->ncand >= MAX_RUN_CANDIDATES) &&
         !end_run(m))
         return false;
@@ -187,8 +187,9 @@ static bool take_samples(struct geo__matcher *m, const struct stride *s)
 {
     const struct geo__vertex *v = m->a->projected->v;
     uint32_t e = s->e;
-    for (double k = ceil((s->t0 - s->t_seg) / GEO__STEP_M);; k++) {
-        const double t = s->t_seg + k * GEO__STEP_M;
+    const double step = m->r->step_m;
+    for (double k = ceil((s->t0 - s->t_seg) / step);; k++) {
+        const double t = s->t_seg + k * step;
         if (t >= s->t1)
             break;
         while (e + 1 < s->end && v[e + 1].t <= t)
@@ -229,7 +230,7 @@ static int walk_block(struct geo__matcher *m, const struct geo__block *b, double
     const struct geo__vertex *v = m->a->projected->v;
     struct stride s = {.t0 = v[b->first].t, .t_seg = t_seg, .e = b->first};
     while (s.e < b->end) {
-        s.t1 = fmin(s.t0 + STRIDE_M, v[b->end].t);
+        s.t1 = fmin(s.t0 + STRIDE_STEPS * m->r->step_m, v[b->end].t);
         s.end = s.e + 1;
         while (s.end < b->end && v[s.end].t < s.t1)
             s.end++;

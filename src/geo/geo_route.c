@@ -35,6 +35,7 @@ struct geo_route *geo_route_new(const struct geo_track *line, double tolerance_m
     if (geo__route_lattice(r, line, err) < 0 || geo__route_line(r, err) < 0 ||
         geo__route_tree(r, err) < 0)
         return geo_route_free(r);
+    r->step_m = fmin(GEO__STEP_M, fmax(GEO__STEP_MIN_M, r->length_m / 10));
     degrees(r);
     return r;
 }

@@ -84,7 +84,8 @@ int geo__route_line(struct geo_route *r, struct err *err)
         p[i] = geo_xyz_of(r->pt[i]);
     r->node = all;
     thin(r, p);
-    r->closed = geo__chord_m(p[0], p[r->n - 1]) <= GEO_CLOSED_M;
+    /* Ends that are near only because the route is short do not make a ring. */
+    r->closed = geo__chord_m(p[0], p[r->n - 1]) <= fmin(GEO_CLOSED_M, r->length_m / 4);
     r->node = mem_try_alloc(r->nnode * sizeof(*r->node));
     if (r->node == NULL) {
         rc = geo__no_memory(r->nnode, err);

@@ -128,6 +128,7 @@ struct geo_route {
     struct geo__degrees degrees[GEO__DEGREES];
     size_t ndegrees;
     double length_m, tolerance_m;
+    double step_m; /* between the samples of an activity */
     bool closed;
 };
 
@@ -198,6 +199,7 @@ struct geo__cand {
     uint32_t edge; /* of the matching line */
     int32_t from;  /* candidate of the sample before, or GEO__OFF */
     bool linked;   /* walked here from there, not jumped */
+    bool twin;     /* the same ground as the one chosen */
 };
 enum {
     GEO__OFF = -1,
@@ -259,8 +261,10 @@ struct geo__matcher {
     } piece;
 };
 
-/* Distance between samples, metres. Half the inner distance at the default tolerance. */
+/* Distance between samples, metres, and the unit of the costs: half the inner distance at the default tolerance. */
 #define GEO__STEP_M 20.0
+/* On short routes samples are closer, so that even a yard has ten of them. */
+#define GEO__STEP_MIN_M 2.0
 
 /* All fill *err only for want of memory or over a cap. */
 int geo__match_walk(struct geo__matcher *m, struct err *err) MUST_CHECK;
