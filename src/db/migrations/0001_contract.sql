@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS athletes (
 CREATE TABLE IF NOT EXISTS activities (
     id bigint PRIMARY KEY,
     inserted_at timestamp DEFAULT now(),
-    athlete_id bigint NOT NULL REFERENCES athletes(id) ON DELETE CASCADE,
+    athlete_id bigint NOT NULL REFERENCES athletes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     name text,
     distance double precision,
     moving_time integer,
@@ -52,8 +52,8 @@ CREATE TABLE IF NOT EXISTS routes (
 CREATE TABLE IF NOT EXISTS relevant_activities (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     created_at timestamp DEFAULT now(),
-    activity_id bigint NOT NULL REFERENCES activities(id) ON DELETE CASCADE,
-    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE,
+    activity_id bigint NOT NULL REFERENCES activities(id) ON DELETE CASCADE ON UPDATE CASCADE,
+    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     relevant boolean NOT NULL,
     UNIQUE (activity_id, route_id)
 );
@@ -61,30 +61,30 @@ CREATE TABLE IF NOT EXISTS relevant_activities (
 CREATE TABLE IF NOT EXISTS intersections (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     created_at timestamp DEFAULT now(),
-    activity_id bigint NOT NULL REFERENCES activities(id) ON DELETE CASCADE,
-    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE,
+    activity_id bigint NOT NULL REFERENCES activities(id) ON DELETE CASCADE ON UPDATE CASCADE,
+    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     intersection_track geography(LineString) NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS route_sections (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     created_at timestamp DEFAULT now(),
-    activity_id bigint NOT NULL REFERENCES activities(id) ON DELETE CASCADE,
-    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE,
+    activity_id bigint NOT NULL REFERENCES activities(id) ON DELETE CASCADE ON UPDATE CASCADE,
+    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     section_track geography(LineString) NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS route_stats (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     created_at timestamp DEFAULT now(),
-    athlete_id bigint NOT NULL REFERENCES athletes(id) ON DELETE CASCADE,
-    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE,
+    athlete_id bigint NOT NULL REFERENCES athletes(id) ON DELETE CASCADE ON UPDATE CASCADE,
+    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     covered_length double precision NOT NULL,
     UNIQUE (athlete_id, route_id)
 );
 
 CREATE TABLE IF NOT EXISTS access_tokens (
-    athlete_id bigint PRIMARY KEY REFERENCES athletes(id) ON DELETE CASCADE,
+    athlete_id bigint PRIMARY KEY REFERENCES athletes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     created_at timestamp DEFAULT now(),
     updated_at timestamp DEFAULT now(),
     access_token text NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE IF NOT EXISTS access_tokens (
 );
 
 CREATE TABLE IF NOT EXISTS refresh_tokens (
-    athlete_id bigint PRIMARY KEY REFERENCES athletes(id) ON DELETE CASCADE,
+    athlete_id bigint PRIMARY KEY REFERENCES athletes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     created_at timestamp DEFAULT now(),
     updated_at timestamp DEFAULT now(),
     refresh_token text NOT NULL
@@ -130,8 +130,9 @@ CREATE TABLE IF NOT EXISTS adopted_orphans (
     content jsonb NOT NULL
 );
 
--- Every reference must exist and cascade: deleting an activity takes its credit away by it. A table adopted
--- without them may hold orphans; those are moved aside, then the reference is added.
+-- Every reference must exist and cascade: deleting an activity takes its credit away by it, and whoever gives a row
+-- another id takes its credit along. A table adopted without them may hold orphans; those are moved aside, then the
+-- reference is added.
 DO $$
 DECLARE
     ref record;
@@ -145,11 +146,11 @@ BEGIN
         ('route_stats', 'athlete_id', 'athletes'), ('route_stats', 'route_id', 'routes'),
         ('access_tokens', 'athlete_id', 'athletes'), ('refresh_tokens', 'athlete_id', 'athletes')
     ) AS v(child, col, parent) LOOP
-        SELECT c.conname, c.confdeltype, c.convalidated INTO present FROM pg_constraint c
+        SELECT c.conname, c.confdeltype = 'c' AND c.confupdtype = 'c' AND c.convalidated AS fine INTO present FROM pg_constraint c
         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
         WHERE c.contype = 'f' AND cardinality(c.conkey) = 1 AND a.attname = ref.col
             AND c.conrelid = to_regclass(ref.child) AND c.confrelid = to_regclass(ref.parent);
-        CONTINUE WHEN FOUND AND present.confdeltype = 'c' AND present.convalidated;
+        CONTINUE WHEN FOUND AND present.fine;
         IF present.conname IS NOT NULL THEN
             EXECUTE format('ALTER TABLE %I DROP CONSTRAINT %I', ref.child, present.conname);
         END IF;
@@ -157,7 +158,7 @@ BEGIN
             'WITH gone AS (DELETE FROM %1$I c WHERE NOT EXISTS (SELECT FROM %3$I p WHERE p.id = c.%2$I) RETURNING c.*) '
             'INSERT INTO adopted_orphans(table_name, why, content) '
             'SELECT %1$L, %2$L || '' names no row of '' || %3$L, to_jsonb(gone) FROM gone', ref.child, ref.col, ref.parent);
-        EXECUTE format('ALTER TABLE %I ADD FOREIGN KEY (%I) REFERENCES %I(id) ON DELETE CASCADE', ref.child, ref.col, ref.parent);
+        EXECUTE format('ALTER TABLE %I ADD FOREIGN KEY (%I) REFERENCES %I(id) ON DELETE CASCADE ON UPDATE CASCADE', ref.child, ref.col, ref.parent);
     END LOOP;
 END $$;
 
@@ -194,6 +195,12 @@ CREATE INDEX IF NOT EXISTS route_sections_route ON route_sections (route_id);
 CREATE INDEX IF NOT EXISTS route_sections_athlete ON route_sections (athlete_id, route_id) INCLUDE (start_m, end_m);
 CREATE INDEX IF NOT EXISTS route_stats_route ON route_stats (route_id);
 
+-- Coordinates do not compress: trying to, for every line that is stored, took as long as all else that an INSERT does.
+ALTER TABLE activities ALTER COLUMN summary_track SET STORAGE EXTERNAL;
+ALTER TABLE routes ALTER COLUMN track SET STORAGE EXTERNAL;
+ALTER TABLE intersections ALTER COLUMN intersection_track SET STORAGE EXTERNAL;
+ALTER TABLE route_sections ALTER COLUMN section_track SET STORAGE EXTERNAL;
+
 -- The old machinery: its triggers filled `processing`, activities times routes. The rows are kept for the record;
 -- every adopted pair is matched anew.
 DROP TRIGGER IF EXISTS process_activity ON activities;
@@ -201,8 +208,15 @@ DROP TRIGGER IF EXISTS process_route ON routes;
 DROP FUNCTION IF EXISTS process_activity();
 DROP FUNCTION IF EXISTS process_route();
 DO $$
+DECLARE
+    reference record;
 BEGIN
     IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('processing') AND relkind IN ('r', 'p')) THEN
         ALTER TABLE processing RENAME TO processing_adopted;
+        -- A record of what was: deleting an activity must neither fail because of it nor change it.
+        FOR reference IN SELECT conname FROM pg_constraint
+                         WHERE contype = 'f' AND conrelid = to_regclass('processing_adopted') LOOP
+            EXECUTE format('ALTER TABLE processing_adopted DROP CONSTRAINT %I', reference.conname);
+        END LOOP;
     END IF;
 END $$;

@@ -4,14 +4,14 @@
 -- The best geometry of an activity (recorded file or stream), where there is better than its summary. Segments are
 -- kept apart; M, where present, is Unix time in seconds.
 CREATE TABLE activity_tracks (
-    activity_id bigint PRIMARY KEY REFERENCES activities(id) ON DELETE CASCADE,
+    activity_id bigint PRIMARY KEY REFERENCES activities(id) ON DELETE CASCADE ON UPDATE CASCADE,
     track geography NOT NULL,
     origin text NOT NULL                            -- gpx, ...
 );
 
 -- One row for each activity that has been matched. epoch: that of the routes it was matched against.
 CREATE TABLE activity_state (
-    activity_id bigint PRIMARY KEY REFERENCES activities(id) ON DELETE CASCADE,
+    activity_id bigint PRIMARY KEY REFERENCES activities(id) ON DELETE CASCADE ON UPDATE CASCADE,
     revision bigint NOT NULL,
     epoch bigint NOT NULL,
     matched_at timestamptz NOT NULL DEFAULT now(),
@@ -20,7 +20,7 @@ CREATE TABLE activity_state (
 
 -- One row for each route whose past activities have been looked up. A route_page is a list of them still to match.
 CREATE TABLE route_state (
-    route_id text PRIMARY KEY REFERENCES routes(id) ON DELETE CASCADE,
+    route_id text PRIMARY KEY REFERENCES routes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     revision bigint NOT NULL,
     epoch bigint NOT NULL,
     listed_at timestamptz NOT NULL DEFAULT now(),
@@ -28,7 +28,7 @@ CREATE TABLE route_state (
     note text
 );
 CREATE TABLE route_pages (
-    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE,
+    route_id text NOT NULL REFERENCES routes(id) ON DELETE CASCADE ON UPDATE CASCADE,
     page integer NOT NULL,
     revision bigint NOT NULL,
     activity_ids bigint[] NOT NULL,
@@ -113,7 +113,10 @@ BEGIN
         PERFORM waymark_queue_matches(array_agg(n.id), array_agg(n.athlete_id))
         FROM new_rows n LEFT JOIN old_rows o ON o.id = n.id
         WHERE o.id IS NULL OR n.revision <> o.revision HAVING count(*) > 0;
-        -- Its sections follow when it is matched again; until then the sums of both athletes are due.
+        -- Credit goes to the new athlete with the activity: the sums of the old one, made at any moment from now, are right.
+        UPDATE route_sections s SET athlete_id = n.athlete_id
+        FROM new_rows n LEFT JOIN old_rows o ON o.id = n.id
+        WHERE (o.id IS NULL OR n.athlete_id <> o.athlete_id) AND s.activity_id = n.id AND s.athlete_id <> n.athlete_id;
         PERFORM waymark_queue_stats(array_agg(o.athlete_id))
         FROM old_rows o LEFT JOIN new_rows n ON n.id = o.id
         WHERE n.id IS NULL OR n.athlete_id <> o.athlete_id HAVING count(*) > 0;
