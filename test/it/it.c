@@ -11,7 +11,7 @@ enum { KEPT_MAX = 4096, OPEN_MAX_DBS = 16 };
 static struct pg_cluster *cluster;
 static char home[64];
 static unsigned serial;
-static bool template_made;
+static bool template_begun, template_made;
 static char *kept[KEPT_MAX];
 static unsigned nkept;
 static PGresult *result[KEPT_MAX];
@@ -155,6 +155,9 @@ struct it_db *it_db_bare(bool with_postgis)
 /* Migrated once a program; a test's database is a copy of it. */
 static void make_template(void)
 {
+    if (template_begun)
+        fail_msg("there is no migrated database to copy");
+    template_begun = true;
     if (!pg_cluster_database(cluster, "it_template", true)) {
         print_message("skipped: the server has no PostGIS (Debian: postgresql-15-postgis-3)\n");
         exit(77);
