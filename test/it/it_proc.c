@@ -265,7 +265,6 @@ struct it_result it_must(struct it_db *db, const char *const *env, const char *c
 void it_process(struct it_db *db)
 {
     it_must(db, NULL, IT_LIST("process", "--quiet"), 0);
-        fprintf(stderr, "process %lld\n", (long long)r.ms);
     it_holds(db, "NOT EXISTS (SELECT FROM q.job) AND NOT EXISTS (SELECT FROM q.dead)");
     it_holds(db, "NOT EXISTS (SELECT FROM q.instance)");
     it_holds(db, "NOT EXISTS (SELECT FROM processing WHERE NOT processed)");
