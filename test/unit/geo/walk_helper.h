@@ -88,7 +88,7 @@ static inline struct geo_route *route_of(struct pen *p, double tolerance_m)
 static inline struct geo_match match_track(const struct geo_route *r, const struct geo_track *t)
 {
     struct err err;
-    struct geo_match m;
+    struct geo_match m = {.section = NULL};
     struct geo_activity *a = geo_activity_new(t, &err);
     if (a == NULL || geo_match(r, a, &m, &err) < 0)
         fail_msg("%s", err.msg);
