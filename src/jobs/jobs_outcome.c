@@ -16,6 +16,7 @@ struct outcome_flow {
     struct db_unit u;
     struct timer_op pause;
     int64_t pause_ms;
+    size_t retried, buried; /* what the unit under way makes of them */
     bool rerun; /* run goes on instead of being freed */
 };
 #define OUTCOME_STEPS(STEP)                                                                                            \
@@ -118,8 +119,8 @@ static enum flow_next outcome_put_back(struct flow *f)
         db_p_text(&o->u, o->why.msg);
     }
     db_submit(&o->u);
-    o->q->counts.retried += nback;
-    o->q->counts.buried += nspent;
+    o->retried = nback;
+    o->buried = nspent;
     return flow_wait_any(f, &o->u.op, outcome_STEP_written, JOBS_CALL_MS);
 }
 
@@ -135,24 +136,32 @@ static enum flow_next outcome_bury(struct flow *f)
     db_p_text(&o->u, o->why.class == ERR_BUG ? "bug" : "permanent");
     db_p_text(&o->u, o->why.msg);
     db_submit(&o->u);
-    o->q->counts.buried += n;
+    o->buried = n;
     return flow_wait_any(f, &o->u.op, outcome_STEP_written, JOBS_CALL_MS);
+}
+
+/* Again in a while, unless the instance drains: then its goodbye, or a rescuer, gives them back. */
+static enum flow_next try_again(struct outcome_flow *o)
+{
+    jobs__db_failed(o->q, &o->u.op.err);
+    db_unit_done(&o->u);
+    if (o->q->state != JOBS_RUNNING) {
+        return FLOW_DONE;
+    }
+    o->pause_ms = o->pause_ms ? (o->pause_ms < 4000 ? o->pause_ms * 2 : 8000) : 500;
+    timer_op_start(&o->pause, o->f.loop, o->pause_ms);
+    return flow_wait(&o->f, &o->pause.op, outcome_STEP_decide, 0);
 }
 
 static enum flow_next outcome_written(struct flow *f)
 {
     struct outcome_flow *o = outcome_of(f);
-    bool failed = o->u.op.failed;
-    if (failed) {
-        jobs__db_failed(o->q, &o->u.op.err);
+    if (o->u.op.failed) {
+        return try_again(o);
     }
-    db_unit_done(&o->u);
-    if (!failed || o->q->state != JOBS_RUNNING) {
-        return FLOW_DONE;
-    }
-    o->pause_ms = o->pause_ms ? (o->pause_ms < 4000 ? o->pause_ms * 2 : 8000) : 500;
-    timer_op_start(&o->pause, f->loop, o->pause_ms);
-    return flow_wait(f, &o->pause.op, outcome_STEP_decide, 0);
+    o->q->counts.retried += o->retried;
+    o->q->counts.buried += o->buried;
+    return FLOW_DONE;
 }
 
 static enum flow_next outcome_ask_ours(struct flow *f)
@@ -165,13 +174,16 @@ static enum flow_next outcome_ask_ours(struct flow *f)
     db_p_i64_array(&o->u, ids, n);
     db_p_i64(&o->u, o->run->batch.owner);
     db_submit(&o->u);
-    return flow_wait(f, &o->u.op, outcome_STEP_keep_ours, JOBS_CALL_MS);
+    return flow_wait_any(f, &o->u.op, outcome_STEP_keep_ours, JOBS_CALL_MS);
 }
 
 static enum flow_next outcome_keep_ours(struct flow *f)
 {
     struct outcome_flow *o = outcome_of(f);
     struct jobs_batch *b = &o->run->batch;
+    if (o->u.op.failed) {
+        return try_again(o);
+    }
     size_t kept = 0;
     for (size_t i = 0; i < b->n; i++) {
         for (int r = 0; r < db_rows(&o->u, 0); r++) {
