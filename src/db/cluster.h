@@ -5,8 +5,7 @@
 
 #include "db/internal.h"
 
-/* ---- a child process (db_child.c)
- * ---------------------------------------------------------------------- */
+/* ---- a child process (db_child.c) ------------------------------------------------------------ */
 
 /* op finishes, always well, when the process has ended and its handles are closed. Cancelling asks
  * it to end: SIGQUIT, after ten seconds SIGKILL. */
@@ -32,8 +31,7 @@ int db__child_start(struct db__child *x, struct loop *l, const struct db__child_
                     struct err *err) MUST_CHECK;
 void db__child_kill(struct db__child *x, int signum);
 
-/* ---- the cluster
- * --------------------------------------------------------------------------------------- */
+/* ---- the cluster ----------------------------------------------------------------------------- */
 
 struct db_cluster {
     uint32_t magic;
@@ -61,8 +59,7 @@ struct db_cluster {
     void *ctx;
 };
 
-/* ---- starting (db_cluster_start.c)
- * --------------------------------------------------------------------- */
+/* ---- starting (db_cluster_start.c) ----------------------------------------------------------- */
 
 /* first: may run initdb and may attach, sets *ret when done and destroys c when it fails. Otherwise
  * c owns the lock and its server is to be started again, after delay_ms. */
@@ -73,8 +70,7 @@ void db__cluster_supervise(struct db_cluster *c); /* to be called when up */
 void db__cluster_destroy(struct db_cluster *c);   /* at once, or when its server is gone */
 void db__cluster_postgres_exited(struct db__child *x);
 
-/* ---- its files (db_cluster_files.c)
- * -------------------------------------------------------------------- */
+/* ---- its files (db_cluster_files.c) ---------------------------------------------------------- */
 
 /* Fills everything that depends on conf: paths, programs, user, URLs; makes the folders. */
 int db__cluster_prepare(struct db_cluster *c, const struct db_cluster_conf *conf,
@@ -95,8 +91,7 @@ void db__cluster_rotate_log(struct db_cluster *c);
 char *db__cluster_log_reason(const struct db_cluster *c, char out[300]);
 void db__remove_tree(const char *path);
 
-/* ---- processes of a killed owner (db_cluster_orphans.c)
- * ------------------------------------------------- */
+/* ---- processes of a killed owner (db_cluster_orphans.c) -------------------------------------- */
 
 /* Sends signum (0: none) to the postmaster, or to what is left of it, that runs on c->data. Returns
  * how many there are. */

@@ -50,8 +50,7 @@ void db__cluster_destroy(struct db_cluster *c)
         cluster_free(c);
 }
 
-/* ---- watching
- * ------------------------------------------------------------------------------------------ */
+/* ---- watching -------------------------------------------------------------------------------- */
 
 static void revive(struct db_cluster *c, int64_t delay_ms);
 
@@ -125,8 +124,7 @@ void db__cluster_supervise(struct db_cluster *c)
         c->takeover = ticker_open(c->loop, TAKEOVER_MS, true, try_takeover, c);
 }
 
-/* ---- start
- * --------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 #define START_STEPS(STEP)                                                                          \
     STEP(start, prepare)                                                                           \
@@ -200,8 +198,7 @@ void db_cluster_on_crash(struct db_cluster *c, void (*fn)(void *ctx, int status)
     c->ctx = ctx;
 }
 
-/* ---- stop
- * ---------------------------------------------------------------------------------------------- */
+/* ---- stop ------------------------------------------------------------------------------------ */
 
 #define STOP_STEPS(STEP)                                                                           \
     STEP(stop, settle)                                                                             \

@@ -40,8 +40,7 @@ void db__remove_tree(const char *path)
     (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* ---- programs
- * ------------------------------------------------------------------------------------------ */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 static bool has_programs(const char *bin)
 {
@@ -140,8 +139,7 @@ static int find_programs(struct db_cluster *c, const char *given, struct err *er
                    "postgresql-15-postgis-3), or set [database] url to a server");
 }
 
-/* ---- users and folders
- * --------------------------------------------------------------------------------- */
+/* ---- users and folders ----------------------------------------------------------------------- */
 
 /* As root the server runs as whoever owns existing data, else as postgres, else as nobody. */
 static int choose_user(struct db_cluster *c, struct err *err)
@@ -365,8 +363,7 @@ int db__cluster_lock(struct db_cluster *c, struct err *err)
     return err_sys(err, errno, "locking %s/owner.lock", c->dir);
 }
 
-/* ---- pgdata
- * -------------------------------------------------------------------------------------------- */
+/* ---- pgdata ---------------------------------------------------------------------------------- */
 
 static bool is_empty(const char *path)
 {

@@ -100,8 +100,7 @@ static enum flow_next up_orphans(struct flow *f)
     return flow_fail(f);
 }
 
-/* ---- data
- * ---------------------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 static struct db__child_how how_to_run(const struct db_cluster *c, const char *const *argv)
 {
@@ -154,8 +153,7 @@ static enum flow_next up_adopt(struct flow *f)
     return db__cluster_adopt_data(u->c, u->tmp, &f->err) == 0 ? FLOW_NEXT : flow_fail(f);
 }
 
-/* ---- server
- * -------------------------------------------------------------------------------------------- */
+/* ---- server ---------------------------------------------------------------------------------- */
 
 /* The setting is a list: a path with a comma or a space must stand in quotes. */
 static const char *socket_setting(struct arena *a, const char *dir)
@@ -268,8 +266,7 @@ static enum flow_next up_finish(struct flow *f)
     return FLOW_DONE;
 }
 
-/* ---- somebody else's server
- * ---------------------------------------------------------------------------- */
+/* ---- somebody else's server ------------------------------------------------------------------ */
 
 static enum flow_next up_attach(struct flow *f)
 {

@@ -66,8 +66,7 @@ const char *db__conn_where(const struct db_conn *c, char out[128])
     return out;
 }
 
-/* ---- handles
- * ------------------------------------------------------------------------------------------- */
+/* ---- handles --------------------------------------------------------------------------------- */
 
 static void unhold(struct db_conn *c)
 {
@@ -182,8 +181,7 @@ static void lost_link(struct db_conn *c)
     db__conn_lost(c, &why);
 }
 
-/* ---- connecting
- * ---------------------------------------------------------------------------------------- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 /* This address did not work: the next one of the host, else the next host, else the end. */
 static void try_next(struct db_conn *c)
@@ -420,8 +418,7 @@ struct db_conn *db__conn_open(struct loop *l, const struct db_conf *conf, const 
     return c;
 }
 
-/* ---- set up and in use
- * --------------------------------------------------------------------------------- */
+/* ---- set up and in use ----------------------------------------------------------------------- */
 
 /* It has a session on the server. */
 static bool is_up(const struct db_conn *c)

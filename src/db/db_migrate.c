@@ -81,8 +81,7 @@ static enum flow_next migrate_limit_locks(struct flow *f)
     return query(m, "setting lock_timeout", "SELECT set_config('lock_timeout', '30s', false)");
 }
 
-/* ---- one at a time
- * ------------------------------------------------------------------------------------- */
+/* ---- one at a time --------------------------------------------------------------------------- */
 
 static enum flow_next migrate_lock(struct flow *f)
 {
@@ -105,8 +104,7 @@ static enum flow_next migrate_locked(struct flow *f)
     return flow_wait(f, &m->delay.op, migrate_STEP_lock, 0);
 }
 
-/* ---- what is there
- * ------------------------------------------------------------------------------------- */
+/* ---- what is there --------------------------------------------------------------------------- */
 
 static enum flow_next migrate_inspect(struct flow *f)
 {
@@ -207,8 +205,7 @@ static enum flow_next migrate_read(struct flow *f)
                  "SELECT version, name, sha256 FROM public.schema_migration ORDER BY version");
 }
 
-/* ---- what is due
- * --------------------------------------------------------------------------------------- */
+/* ---- what is due ----------------------------------------------------------------------------- */
 
 static int check_row(struct migrate *m, int row, int newest)
 {
@@ -256,8 +253,7 @@ static enum flow_next migrate_verify(struct flow *f)
     return FLOW_NEXT;
 }
 
-/* ---- applying
- * ------------------------------------------------------------------------------------------ */
+/* ---- applying -------------------------------------------------------------------------------- */
 
 static const struct db_migration *due(const struct migrate *m)
 {

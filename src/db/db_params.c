@@ -229,8 +229,7 @@ void db_p_time_us(struct db_unit *u, int64_t unix_us)
         refuse(u, "a time out of range");
 }
 
-/* ---- arrays
- * -------------------------------------------------------------------------------------------- */
+/* ---- arrays ---------------------------------------------------------------------------------- */
 
 /* https://www.postgresql.org/docs/15/protocol-overview.html leaves the array format to array_send()
  * in src/backend/utils/adt/arrayfuncs.c: dimensions, flag "has NULLs", element OID, then per

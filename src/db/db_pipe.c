@@ -17,8 +17,7 @@ static const struct db_stmt set_timeout = {"db_set_statement_timeout",
 static const struct db_stmt set_async = {
     "db_set_synchronous_commit", "SELECT set_config('synchronous_commit', 'off', true)", 0, NULL};
 
-/* ---- what is prepared on a connection
- * ------------------------------------------------------------------ */
+/* ---- what is prepared on a connection -------------------------------------------------------- */
 
 static size_t name_slot(char *const *table, size_t cap, const char *name)
 {
@@ -64,8 +63,7 @@ void db__prepared_done(struct db_conn *c)
     c->prepared_cap = c->prepared_n = 0;
 }
 
-/* ---- sending
- * ------------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void expect(struct db_conn *c, enum db__expect_kind kind, unsigned index)
 {
@@ -173,8 +171,7 @@ int db__pipe_send(struct db_conn *c, struct db_unit *u)
     return db__conn_flush(c);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static const char *expect_name(const struct db_unit *u, const struct db__expect *e)
 {

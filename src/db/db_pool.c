@@ -34,8 +34,7 @@ static void pool_check(const struct db_pool *p)
     CHECK(p != NULL && p->magic == POOL_MAGIC);
 }
 
-/* ---- FIFO
- * ---------------------------------------------------------------------------------------------- */
+/* ---- FIFO ------------------------------------------------------------------------------------ */
 
 static void push(struct db_pool *p, struct db_unit *u, bool front)
 {
@@ -84,8 +83,7 @@ static void fail_queued(struct db_pool *p, const struct err *why)
         op_finish(&pop(p)->op, why);
 }
 
-/* ---- a unit on a connection
- * ---------------------------------------------------------------------------- */
+/* ---- a unit on a connection ------------------------------------------------------------------ */
 
 /* The connection has no unit and no cancel request any more. */
 static void release(struct db_pool *p, struct db_conn *c)
@@ -213,8 +211,7 @@ static int run_unit(struct db_pool *p, struct db_conn *c, struct db_unit *u)
     return 0;
 }
 
-/* ---- connections
- * --------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void on_retry(uv_timer_t *t)
 {
@@ -312,8 +309,7 @@ static void conn_gone(struct db_conn *c)
 static const struct db__conn_ops pool_ops = {conn_up, conn_down, conn_readable, conn_timer,
                                              conn_gone};
 
-/* ---- the pump
- * ------------------------------------------------------------------------------------------ */
+/* ---- the pump -------------------------------------------------------------------------------- */
 
 /* The one used last: the others get old and are closed. */
 static struct db_conn *idle_conn(const struct db_pool *p)
@@ -376,8 +372,7 @@ void db__pool_submit(struct db_pool *p, struct db_unit *u)
     pump(p);
 }
 
-/* ---- cancelling
- * ---------------------------------------------------------------------------------------- */
+/* ---- cancelling ------------------------------------------------------------------------------ */
 
 static void cancel_start(struct db_pool *p);
 
@@ -452,8 +447,7 @@ void db__pool_cancel(struct db_unit *u)
     op_finish(&u->op, &err);
 }
 
-/* ---- open and close
- * ------------------------------------------------------------------------------------ */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 struct db_pool *db_pool_open(struct loop *l, const struct db_conf *conf)
 {

@@ -14,8 +14,7 @@ static void forget_result(struct db__session *s)
     s->res = NULL;
 }
 
-/* ---- what the connection tells
- * ------------------------------------------------------------------------- */
+/* ---- what the connection tells --------------------------------------------------------------- */
 
 static void conn_up(struct db_conn *c)
 {
@@ -103,8 +102,7 @@ static void conn_gone(struct db_conn *c)
 static const struct db__conn_ops session_ops = {conn_up, conn_down, conn_readable, conn_timer,
                                                 conn_gone};
 
-/* ---- for the owner
- * ------------------------------------------------------------------------------------- */
+/* ---- for the owner --------------------------------------------------------------------------- */
 
 static void on_cancel(struct op *op)
 {

@@ -36,8 +36,7 @@ enum db__oid {
 /* 2000-01-01 in Unix microseconds, where PostgreSQL's clock starts. */
 #define DB__PG_EPOCH_US INT64_C(946684800000000)
 
-/* ---- errors (db_errors.c)
- * ------------------------------------------------------------------------------ */
+/* ---- errors (db_errors.c) -------------------------------------------------------------------- */
 
 enum err_class db__sqlstate_class(const char *sqlstate);
 /* From a failed result; what names the statement. Any field of the result may be missing. */
@@ -54,8 +53,7 @@ int64_t db__backoff_next(int64_t *backoff_ms);
 /* One line of libpq or server text, without the trailing newline and everything behind it. */
 const char *db__one_line(const char *text, char *out, size_t n);
 
-/* ---- connection strings (db_conninfo.c)
- * ---------------------------------------------------------------- */
+/* ---- connection strings (db_conninfo.c) ------------------------------------------------------ */
 
 struct db__host {
     char *name; /* NULL: libpq's default socket; starting with / or @: a socket */
@@ -77,8 +75,7 @@ bool db__host_is_socket(const struct db__host *h);
 void db__conf_copy(struct db_conf *to, const struct db_conf *from);
 void db__conf_done(struct db_conf *c);
 
-/* ---- connection (db_conn.c)
- * ---------------------------------------------------------------------------- */
+/* ---- connection (db_conn.c) ------------------------------------------------------------------ */
 
 enum db__conn_state {
     DB__CONN_NEW,     /* waits in the ready queue for its first step */
@@ -181,8 +178,7 @@ void db__conn_timer(struct db_conn *c, int64_t ms);
 const char *db__conn_where(const struct db_conn *c, char out[128]);
 void db__conn_check(const struct db_conn *c);
 
-/* ---- pipeline (db_pipe.c)
- * ------------------------------------------------------------------------------ */
+/* ---- pipeline (db_pipe.c) -------------------------------------------------------------------- */
 
 /* Queues the whole unit and flushes. 0, or -1 after the link was lost. */
 int db__pipe_send(struct db_conn *c, struct db_unit *u);
@@ -193,8 +189,7 @@ bool db__prepared_has(const struct db_conn *c, const char *name);
 void db__prepared_add(struct db_conn *c, const char *name);
 void db__prepared_done(struct db_conn *c);
 
-/* ---- unit (db_unit.c)
- * ---------------------------------------------------------------------------------- */
+/* ---- unit (db_unit.c) ------------------------------------------------------------------------ */
 
 struct db_call {
     const struct db_stmt *stmt;
@@ -212,8 +207,7 @@ struct db_call *db__unit_call(const struct db_unit *u, unsigned index);
 void db__pool_submit(struct db_pool *p, struct db_unit *u);
 void db__pool_cancel(struct db_unit *u);
 
-/* ---- cancel requests (db_work.c)
- * ----------------------------------------------------------------------- */
+/* ---- cancel requests (db_work.c) ------------------------------------------------------------- */
 
 /* PQcancel connects and waits, so it runs in a worker, on a copy that is its own. */
 struct db__cancel {
@@ -225,8 +219,7 @@ struct db__cancel {
 };
 int db__cancel_run(struct work *w, struct err *err);
 
-/* ---- session (db_session.c)
- * ---------------------------------------------------------------------------- */
+/* ---- session (db_session.c) ------------------------------------------------------------------ */
 
 /* A dedicated connection outside pipeline mode; one op at a time. Cancelling the op closes the
  * connection. */

@@ -44,8 +44,7 @@ static void pause_ms(long ms)
     (void)nanosleep(&t, NULL);
 }
 
-/* ---- folders
- * ------------------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -74,8 +73,7 @@ const char *pg_cluster_bin_dir(void)
     return NULL;
 }
 
-/* ---- processes
- * ----------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static void choose_user(struct pg_cluster *c)
 {

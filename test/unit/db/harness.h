@@ -27,8 +27,9 @@ struct harness {
 
 /* A statement written in a test. */
 #define STMT(ident, sql, ...)                                                                      \
-    static const char *const ident##_types[] = {__VA_ARGS__ __VA_OPT__(, ) NULL};                  \
-    static const struct db_stmt ident = {#ident, sql, COUNT_OF(ident##_types) - 1, ident##_types}
+    static UNUSED const char *const ident##_types[] = {__VA_ARGS__ __VA_OPT__(, ) NULL};           \
+    static UNUSED const struct db_stmt ident = {#ident, sql, COUNT_OF(ident##_types) - 1,          \
+                                                ident##_types}
 
 static UNUSED void stop_loop(struct op *op)
 {
@@ -121,6 +122,72 @@ static UNUSED void assert_failed(const struct op *op, enum err_class class, cons
         fail_msg("class %s, sqlstate %s: %s", err_class_name(op->err.class), op->err.sqlstate,
                  op->err.msg);
     assert_null(strchr(op->err.msg, '\n'));
+}
+
+/* ---- what several of them run ---------------------------------------------------------------- */
+
+STMT(one, "SELECT 1");
+STMT(sleeper, "SELECT pg_sleep($1)", "float8");
+STMT(backend, "SELECT pg_backend_pid()");
+STMT(make_table,
+     "CREATE TABLE IF NOT EXISTS pool_test (id bigint PRIMARY KEY, ref bigint REFERENCES pool_test"
+     " DEFERRABLE INITIALLY DEFERRED, small smallint CHECK (small > 0))");
+STMT(empty_table, "TRUNCATE pool_test");
+STMT(put, "INSERT INTO pool_test (id) VALUES ($1)", "bigint");
+STMT(count, "SELECT count(*) FROM pool_test");
+
+static UNUSED void begin(struct harness *h, struct db_unit *u, unsigned flags)
+{
+    db_unit_init(u, h->pool, h->arena, flags);
+}
+
+static UNUSED void run_ok(struct harness *h, struct db_unit *u)
+{
+    run_unit(h, u);
+    assert_ok(&u->op);
+}
+
+/* A unit of one statement without parameters. */
+static UNUSED struct op run_one(struct harness *h, const struct db_stmt *s, unsigned flags)
+{
+    struct db_unit u;
+    begin(h, &u, flags);
+    db_add(&u, s);
+    run_unit(h, &u);
+    struct op op = u.op;
+    db_unit_done(&u);
+    return op;
+}
+
+static UNUSED int64_t ask(struct harness *h, const struct db_stmt *s)
+{
+    struct db_unit u;
+    begin(h, &u, 0);
+    db_add(&u, s);
+    run_ok(h, &u);
+    int64_t n = db_get_i64(&u, 0, 0, 0);
+    db_unit_done(&u);
+    return n;
+}
+
+static UNUSED struct harness *open_table(unsigned max_conns)
+{
+    struct harness *h = harness_open(max_conns);
+    struct db_unit u;
+    begin(h, &u, DB_TX);
+    db_add(&u, &make_table);
+    run_ok(h, &u);
+    db_unit_done(&u);
+    struct op op = run_one(h, &empty_table, 0);
+    assert_ok(&op);
+    return h;
+}
+
+static UNUSED void add_sleep(struct harness *h, struct db_unit *u, unsigned flags, double seconds)
+{
+    begin(h, u, flags);
+    db_add(u, &sleeper);
+    db_p_f64(u, seconds);
 }
 
 static UNUSED int group_start(void **state)

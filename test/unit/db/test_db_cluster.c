@@ -64,7 +64,7 @@ static const char *path_in(const struct place *p, const char *name)
     return path;
 }
 
-static int64_t ask(const char *url, const char *sql)
+static int64_t ask_server(const char *url, const char *sql)
 {
     PGconn *pg = PQconnectdb(url);
     PGresult *res = PQexec(pg, sql);
@@ -114,12 +114,13 @@ static void test_first_start_and_again(void **state)
     assert_ok(&op);
     int64_t t1 = clock_mono_ms();
     assert_true(db_cluster_owned(p->c));
-    assert_int_equal(ask(db_cluster_url(p->c), "CREATE TABLE t AS SELECT 7 AS n"), 0);
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT count(*) FROM pg_settings WHERE"
-                                               " name = 'fsync' AND setting = 'on'"),
+    assert_int_equal(ask_server(db_cluster_url(p->c), "CREATE TABLE t AS SELECT 7 AS n"), 0);
+    assert_int_equal(ask_server(db_cluster_url(p->c), "SELECT count(*) FROM pg_settings WHERE"
+                                                      " name = 'fsync' AND setting = 'on'"),
                      1);
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT count(*) FROM pg_settings WHERE"
-                                               " name = 'listen_addresses' AND setting = ''"),
+    assert_int_equal(ask_server(db_cluster_url(p->c),
+                                "SELECT count(*) FROM pg_settings WHERE"
+                                " name = 'listen_addresses' AND setting = ''"),
                      1);
     assert_int_equal(stat(path_in(p, "run"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
@@ -130,7 +131,7 @@ static void test_first_start_and_again(void **state)
     op = start(p, NULL);
     assert_ok(&op);
     int64_t t4 = clock_mono_ms();
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT n FROM t"), 7);
+    assert_int_equal(ask_server(db_cluster_url(p->c), "SELECT n FROM t"), 7);
     stop(p);
     print_message("first start %lld ms, stop %lld ms, start again %lld ms\n", (long long)(t1 - t0),
                   (long long)(t3 - t2), (long long)(t4 - t3));
@@ -152,7 +153,7 @@ static void test_long_path_uses_a_short_socket_folder(void **state)
     char run[64];
     assert_int_equal(sscanf(db_cluster_url(p->c), "host='%63[^']'", run), 1);
     assert_int_equal(strncmp(run, "/tmp/waymark-", 13), 0);
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT 1"), 1);
+    assert_int_equal(ask_server(db_cluster_url(p->c), "SELECT 1"), 1);
     stop(p);
     pg_cluster_remove_tree(run);
     place_free(p);
@@ -204,11 +205,11 @@ static void test_second_process_attaches_and_takes_over(void **state)
     assert_ok(&op);
     assert_false(db_cluster_owned(p->c));
     pid_t first = postmaster_pid(p);
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT 5"), 5);
+    assert_int_equal(ask_server(db_cluster_url(p->c), "SELECT 5"), 5);
     kill_and_wait(owner, SIGKILL);
     int64_t start_ms = clock_mono_ms();
     while (!db_cluster_owned(p->c) || postmaster_pid(p) == first ||
-           ask(db_cluster_url(p->c), "SELECT 6") != 6) {
+           ask_server(db_cluster_url(p->c), "SELECT 6") != 6) {
         assert_true(clock_mono_ms() - start_ms < 15000);
         sleep_on_loop(p->loop, 100);
     }
@@ -233,7 +234,7 @@ static void test_killed_owner(void **state)
     assert_ok(&op);
     assert_true(db_cluster_owned(p->c));
     assert_int_not_equal(postmaster_pid(p), server);
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT 5"), 5);
+    assert_int_equal(ask_server(db_cluster_url(p->c), "SELECT 5"), 5);
     print_message("up again after kill -9 of the owner: %lld ms\n",
                   (long long)(clock_mono_ms() - t0));
     stop(p);
@@ -263,7 +264,7 @@ static void test_orphan_without_death_signal(void **state)
     op = start(p, NULL);
     assert_ok(&op);
     assert_int_not_equal(postmaster_pid(p), orphan);
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT 5"), 5);
+    assert_int_equal(ask_server(db_cluster_url(p->c), "SELECT 5"), 5);
     stop(p);
     place_free(p);
 }
@@ -288,7 +289,7 @@ static void test_debris(void **state)
     op = start(p, NULL);
     assert_ok(&op);
     assert_int_equal(access(path_in(p, "pgdata.tmp-1"), F_OK), -1);
-    assert_int_equal(ask(db_cluster_url(p->c), "SELECT 5"), 5);
+    assert_int_equal(ask_server(db_cluster_url(p->c), "SELECT 5"), 5);
     stop(p);
     place_free(p);
 }
@@ -306,7 +307,7 @@ static void test_crash_is_mended(void **state)
         do {
             sleep_on_loop(p->loop, 50);
             assert_true(clock_mono_ms() - t0 < 15000);
-        } while (postmaster_pid(p) == server || ask(db_cluster_url(p->c), "SELECT 6") != 6);
+        } while (postmaster_pid(p) == server || ask_server(db_cluster_url(p->c), "SELECT 6") != 6);
         sleep_on_loop(p->loop, 200);
     }
     /* Stopped while it is being restarted. */
