@@ -1,10 +1,11 @@
-/* db: PostgreSQL on the loop. A pool of non-blocking libpq connections in pipeline mode, prepared embedded
- * statements, units (one pipelined transaction, one completion), LISTEN with self-probe, migrations, and the
- * embedded private cluster. Loop thread only.
+/* db: PostgreSQL on the loop. A pool of non-blocking libpq connections in pipeline mode, prepared
+ * embedded statements, units (one pipelined transaction, one completion), LISTEN with self-probe,
+ * migrations, and the embedded private cluster. Loop thread only.
  *
- * Every call has a deadline: the server's statement_timeout is set on each connection and per unit, and each wait of
- * a flow has its own; when that passes the query is cancelled and, if the server does not answer, the connection is
- * dropped. Protocol: https://www.postgresql.org/docs/15/libpq-pipeline-mode.html */
+ * Every call has a deadline: the server's statement_timeout is set on each connection and per unit,
+ * and each wait of a flow has its own; when that passes the query is cancelled and, if the server
+ * does not answer, the connection is dropped. Protocol:
+ * https://www.postgresql.org/docs/15/libpq-pipeline-mode.html */
 #pragma once
 
 #include <libpq-fe.h>
@@ -12,10 +13,11 @@
 #include "base/base.h"
 #include "loop/loop.h"
 
-/* ---- statements ---------------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
-/* One embedded .sql file. Type names as written in its header lines: bigint, integer, smallint, boolean, text,
- * bytea, "double precision" is written float8, timestamptz, jsonb, uuid and their [] arrays. */
+/* One embedded .sql file. Type names as written in its header lines: bigint, integer, smallint,
+ * boolean, text, bytea, "double precision" is written float8, timestamptz, jsonb, uuid and their []
+ * arrays. */
 struct db_stmt {
     const char *name; /* folder_file, also the prepared statement's name */
     const char *text;
@@ -25,49 +27,56 @@ struct db_stmt {
 /* OID of such a type name, 0 if unknown. */
 unsigned db_type_oid(const char *type_name);
 
-/* ---- pool ---------------------------------------------------------------------------------------------- */
+/* ---- pool ------------------------------------------------------------------------------------ */
 
 struct db_pool;
 struct db_conf {
-    const char *url;               /* libpq connection string or postgres:// URL; never logged with its password */
-    unsigned max_conns;            /* 1..100 */
-    int64_t connect_timeout_ms;    /* one attempt */
-    int64_t statement_timeout_ms;  /* server-side default on each connection */
-    int64_t idle_close_ms;         /* close a connection idle this long; 0: keep */
+    const char
+        *url; /* libpq connection string or postgres:// URL; never logged with its password */
+    unsigned max_conns;           /* 1..100 */
+    int64_t connect_timeout_ms;   /* one attempt */
+    int64_t statement_timeout_ms; /* server-side default on each connection */
+    int64_t idle_close_ms;        /* close a connection idle this long; 0: keep */
     const char *application_name;
 };
-/* Copies conf. Opens connections only when a unit needs one. Host names are resolved by uv_getaddrinfo. */
+/* Copies conf; zero timeouts get defaults (10 s, 30 s). Opens connections only when a unit needs
+ * one; open ones keep the loop alive. Host names are resolved by uv_getaddrinfo, several hosts are
+ * tried in order (names in a service file are left to libpq, which blocks on them). Not for a
+ * pooler in transaction mode: statements are prepared per connection. */
 struct db_pool *db_pool_open(struct loop *l, const struct db_conf *conf);
-/* Units still queued or running finish as failed (RETRY). on_closed(ctx) runs when the last handle is closed; the pool
- * is freed after it. */
+/* Units still queued or running finish as failed (RETRY). on_closed(ctx) runs when the last handle
+ * is closed; the pool is freed after it. */
 void db_pool_close(struct db_pool *p, void (*on_closed)(void *ctx), void *ctx);
 struct loop *db_pool_loop(struct db_pool *p);
 /* For status: connections open, units queued. */
 unsigned db_pool_open_conns(const struct db_pool *p);
 unsigned db_pool_queued(const struct db_pool *p);
-/* The connection string with any password replaced by ***, for messages. Caller frees with mem_free. */
+/* The connection string with any password replaced by ***, for messages. Caller frees with
+ * mem_free. */
 char *db_url_redacted(const char *url);
 
-/* ---- units --------------------------------------------------------------------------------------------- */
+/* ---- units ----------------------------------------------------------------------------------- */
 
-/* A list of statements sent as one pipeline. With DB_TX they are one transaction (BEGIN ... COMMIT) with one
- * completion: all of it happened or nothing did. Without, there is no BEGIN and no COMMIT: the statements of the unit
- * are one implicit transaction all the same, as everything between two Syncs of a pipeline is, but one that cannot be
- * READ ONLY and in which a statement such as CREATE INDEX CONCURRENTLY may stand alone.
- * DB_READONLY: may run on a standby; with DB_TX, BEGIN READ ONLY. Other units fail (RETRY) on a standby.
- * A parameter that no server would take (NUL byte, bad UTF-8, out of range) makes db_submit fail the unit, PERMANENT,
- * domain DATA, with nothing sent.
+/* A list of statements sent as one pipeline. With DB_TX they are one transaction (BEGIN ... COMMIT)
+ * with one completion: all of it happened or nothing did. Without, there is no BEGIN and no COMMIT:
+ * the statements of the unit are one implicit transaction all the same, as everything between two
+ * Syncs of a pipeline is, but one that cannot be READ ONLY and in which a statement such as CREATE
+ * INDEX CONCURRENTLY may stand alone. DB_READONLY: may run on a standby; with DB_TX, BEGIN READ
+ * ONLY. Other units fail (RETRY) on a standby. A parameter that no server would take (NUL byte, bad
+ * UTF-8, out of range) makes db_submit fail the unit, PERMANENT, domain DATA, with nothing sent.
  *
- * Memory: the unit is embedded in the caller's struct; its statements, parameters and results live in the arena given
- * to db_unit_init, except PGresults, which db_unit_done frees (also called by db_unit_init on reuse after done).
- * Results are binary. If the connection cannot be had the unit waits in the pool's FIFO until its op's deadline.
+ * Memory: the unit is embedded in the caller's struct; its statements, parameters and results live
+ * in the arena given to db_unit_init, except PGresults, which db_unit_done frees (also called by
+ * db_unit_init on reuse after done). Results are binary. If the connection cannot be had the unit
+ * waits in the pool's FIFO until its op's deadline.
  *
- * Errors: SQLSTATE in err. Class: 08*, 40001, 40P01, 53*, 55P03, 57*, connection loss: RETRY; 22*, 23*: PERMANENT;
- * 42*, 0A*, 25*, 26*, 3D/3F (missing object): BUG; P0001 and our own WM***: PERMANENT unless the
- * table in db_errors.c says otherwise. When the connection was lost after COMMIT had been sent, err says so:
- * db_unit.commit_unknown. A unit whose connection died before the server can have done anything of it is sent again by
- * the pool itself, once. An error at connecting that waiting cannot mend (28*, 3D000) fails the waiting units at once,
- * still as RETRY: somebody may be changing the password, and no job is at fault. */
+ * Errors: SQLSTATE in err. Class: 08*, 40001, 40P01, 53*, 55P03, 57*, connection loss: RETRY; 22*,
+ * 23*: PERMANENT; 42*, 0A*, 25*, 26*, 3D/3F (missing object): BUG; P0001 and our own WM***:
+ * PERMANENT unless the table in db_errors.c says otherwise. When the connection was lost after
+ * COMMIT had been sent, err says so: db_unit.commit_unknown. A unit whose connection died before
+ * the server can have done anything of it is sent again by the pool itself, once. An error at
+ * connecting that waiting cannot mend (28*, 3D000) fails the waiting units at once, still as RETRY:
+ * somebody may be changing the password, and no job is at fault. */
 enum { DB_TX = 1, DB_READONLY = 2, DB_ASYNC_COMMIT = 4 };
 struct db_conn;
 struct db_result;
@@ -76,64 +85,84 @@ struct db_unit {
     struct op op;
     struct db_pool *pool;
     struct arena *arena;
-    struct db_unit *next;     /* in the pool's FIFO */
-    struct db_conn *conn;     /* while running */
-    struct db_call **call;    /* n of them, in the arena */
+    struct db_unit *next;  /* in the pool's FIFO */
+    struct db_conn *conn;  /* while running */
+    struct db_call **call; /* n of them, in the arena */
     unsigned n, cap;
     unsigned flags;
     int64_t statement_timeout_ms; /* 0: the pool's */
-    struct err *refused;      /* a parameter no server would take: db_submit fails with it */
-    bool retried;             /* the pool has already sent it a second time */
+    struct err *refused;          /* a parameter no server would take: db_submit fails with it */
+    bool retried;                 /* the pool has already sent it a second time */
     bool commit_unknown;
-    unsigned failed_at;       /* index of the statement that failed, when op.failed and the server said so */
+    unsigned
+        failed_at; /* index of the statement that failed, when op.failed and the server said so */
 };
 void db_unit_init(struct db_unit *u, struct db_pool *p, struct arena *a, unsigned flags);
-/* Appends a call of an embedded statement; then exactly its parameters in order, by the db_p_ functions below. */
+/* Appends a call of an embedded statement; then exactly its parameters in order, by the db_p_
+ * functions below. */
 void db_add(struct db_unit *u, const struct db_stmt *s);
 void db_p_null(struct db_unit *u);
-void db_p_i64(struct db_unit *u, int64_t v);    /* for bigint, integer and smallint, by the declared type */
+void db_p_i64(struct db_unit *u,
+              int64_t v); /* for bigint, integer and smallint, by the declared type */
 void db_p_bool(struct db_unit *u, bool v);
 void db_p_f64(struct db_unit *u, double v);
-void db_p_text(struct db_unit *u, const char *v);        /* copied into the arena; NULL gives NULL; also jsonb, uuid as text */
-void db_p_span(struct db_unit *u, struct span v);        /* text or bytea; copied into the arena */
-void db_p_bytes(struct db_unit *u, const void *p, size_t n); /* bytea, NOT copied: must live until done */
-void db_p_time_us(struct db_unit *u, int64_t unix_us);   /* timestamptz; INT64_MIN gives NULL */
-void db_p_i64_array(struct db_unit *u, const int64_t *v, size_t n);   /* bigint[], integer[], smallint[], boolean[] */
-void db_p_time_us_array(struct db_unit *u, const int64_t *v, size_t n); /* timestamptz[]; INT64_MIN gives NULL */
-void db_p_f64_array(struct db_unit *u, const double *v, size_t n);    /* NaN gives NULL */
-void db_p_text_array(struct db_unit *u, const char *const *v, size_t n);   /* or jsonb[]; NULL elements give NULL */
-void db_p_bytea_array(struct db_unit *u, const struct span *v, size_t n);  /* span.p NULL gives NULL */
+void db_p_text(
+    struct db_unit *u,
+    const char *v); /* copied into the arena; NULL gives NULL; also jsonb, uuid as text */
+void db_p_span(struct db_unit *u, struct span v); /* text or bytea; copied into the arena */
+void db_p_bytes(struct db_unit *u, const void *p,
+                size_t n);                             /* bytea, NOT copied: must live until done */
+void db_p_time_us(struct db_unit *u, int64_t unix_us); /* timestamptz; INT64_MIN gives NULL */
+void db_p_i64_array(struct db_unit *u, const int64_t *v,
+                    size_t n); /* bigint[], integer[], smallint[], boolean[] */
+void db_p_time_us_array(struct db_unit *u, const int64_t *v,
+                        size_t n); /* timestamptz[]; INT64_MIN gives NULL */
+void db_p_f64_array(struct db_unit *u, const double *v, size_t n); /* NaN gives NULL */
+void db_p_text_array(struct db_unit *u, const char *const *v,
+                     size_t n); /* or jsonb[]; NULL elements give NULL */
+void db_p_bytea_array(struct db_unit *u, const struct span *v,
+                      size_t n); /* span.p NULL gives NULL */
 /* Sends it; u->op completes. Wait for it with flow_wait(f, &u->op, ...). */
 void db_submit(struct db_unit *u);
 /* Frees the results. The unit can be used again after db_unit_init. NULL-safe, idempotent. */
 void db_unit_done(struct db_unit *u);
 
-/* Results, valid until db_unit_done. call: index of db_add, from 0. Getters check type, NULL and bounds: a mismatch is
- * a programming error (CHECK), NULL gives the value named. */
+/* Results, valid until db_unit_done. call: index of db_add, from 0. Getters check type, NULL and
+ * bounds: a mismatch is a programming error (CHECK), NULL gives the value named. */
 int db_rows(const struct db_unit *u, unsigned call);
 int64_t db_affected(const struct db_unit *u, unsigned call);
 bool db_is_null(const struct db_unit *u, unsigned call, int row, int col);
-int64_t db_get_i64(const struct db_unit *u, unsigned call, int row, int col);  /* bigint, integer, smallint, boolean; NULL: 0 */
-double db_get_f64(const struct db_unit *u, unsigned call, int row, int col);   /* float8, float4; NULL: NaN */
-struct span db_get_span(const struct db_unit *u, unsigned call, int row, int col); /* text, bytea; NULL: p == NULL */
-char *db_get_text(const struct db_unit *u, unsigned call, int row, int col, struct arena *a); /* NULL: NULL */
-int64_t db_get_time_us(const struct db_unit *u, unsigned call, int row, int col); /* timestamptz, timestamp; NULL: INT64_MIN */
-size_t db_get_i64_array(const struct db_unit *u, unsigned call, int row, int col, struct arena *a, int64_t **ret); /* bigint[], integer[], smallint[], boolean[]; NULL and NULL elements: 0 */
+int64_t db_get_i64(const struct db_unit *u, unsigned call, int row,
+                   int col); /* bigint, integer, smallint, boolean; NULL: 0 */
+double db_get_f64(const struct db_unit *u, unsigned call, int row,
+                  int col); /* float8, float4; NULL: NaN */
+struct span db_get_span(const struct db_unit *u, unsigned call, int row,
+                        int col); /* text, bytea; NULL: p == NULL */
+char *db_get_text(const struct db_unit *u, unsigned call, int row, int col,
+                  struct arena *a); /* NULL: NULL */
+int64_t db_get_time_us(const struct db_unit *u, unsigned call, int row,
+                       int col); /* timestamptz, timestamp; NULL: INT64_MIN */
+size_t db_get_i64_array(
+    const struct db_unit *u, unsigned call, int row, int col, struct arena *a,
+    int64_t **ret); /* bigint[], integer[], smallint[], boolean[]; NULL and NULL elements: 0 */
 
-/* ---- LISTEN -------------------------------------------------------------------------------------------- */
+/* ---- LISTEN ---------------------------------------------------------------------------------- */
 
-/* A dedicated connection that listens on the channels, reconnects with backoff (100 ms .. 5 s, jitter), and proves
- * itself every probe_ms by notifying itself; no echo within 5 s means reconnect. on_notify(channel, payload) runs on
- * each notification and once after every (re)connect with channel "" (something may have been missed). It must return
- * quickly; it is called outside libpq. */
+/* A dedicated connection that listens on the channels, reconnects with backoff (100 ms .. 5 s,
+ * jitter), and proves itself every probe_ms by notifying itself; no echo within 5 s means
+ * reconnect. on_notify(channel, payload) runs on each notification and once after every (re)connect
+ * with channel "" (something may have been missed). It must return quickly; it is called outside
+ * libpq. */
 struct db_listener;
-struct db_listener *db_listener_open(struct loop *l, const struct db_conf *conf, const char *const *channels, size_t n,
-                                     int64_t probe_ms, void (*on_notify)(void *ctx, const char *channel, const char *payload),
-                                     void *ctx);
+struct db_listener *
+db_listener_open(struct loop *l, const struct db_conf *conf, const char *const *channels, size_t n,
+                 int64_t probe_ms,
+                 void (*on_notify)(void *ctx, const char *channel, const char *payload), void *ctx);
 bool db_listener_healthy(const struct db_listener *x);
-void db_listener_close(struct db_listener *x); /* NULL is fine; frees itself in the close callback */
+void db_listener_close(
+    struct db_listener *x); /* NULL is fine; frees itself in the close callback */
 
-/* ---- migrations ---------------------------------------------------------------------------------------- */
+/* ---- migrations ------------------------------------------------------------------------------ */
 
 struct db_migration {
     int version; /* 0 ends the list */
@@ -143,50 +172,60 @@ struct db_migration {
 };
 extern const struct db_migration db_migrations[]; /* generated */
 
-/* A flow (see flow_call) that brings the database to the newest schema: one transaction a migration, all under one
- * advisory lock (so that instances starting together do not race), each recorded in schema_migration(version, name,
- * sha256, applied_at). Fails PERMANENT, domain CONF, with a remedy when the schema is newer than this binary, when an
- * applied migration's checksum differs, when PostGIS is not installed or may not be created, or when the server is
- * older than 15. check_only: changes nothing, fails (CONF) if anything is due.
- * on_step(ctx, migration) is called before each one is applied; may be NULL. */
+/* A flow (see flow_call) that brings the database to the newest schema: one transaction a
+ * migration, all under one advisory lock (so that instances starting together do not race), each
+ * recorded in schema_migration(version, name, sha256, applied_at). One whose first line is `--
+ * no-transaction` must be a single statement that can be repeated. Fails PERMANENT, domain CONF,
+ * with a remedy when the schema is newer than this binary, when an applied migration's checksum
+ * differs, when PostGIS is not installed or may not be created, or when the server is older
+ * than 15. check_only: changes nothing, fails (CONF) if anything is due. on_step(ctx, migration) is
+ * called before each one is applied; may be NULL. */
 struct db_migrate_opts {
     bool check_only;
     void (*on_step)(void *ctx, const struct db_migration *m);
     void *ctx;
     const struct db_migration *list; /* NULL: db_migrations; tests pass their own */
 };
-struct flow *db_migrate_flow(struct loop *l, const struct db_conf *conf, const struct db_migrate_opts *opts);
+struct flow *db_migrate_flow(struct loop *l, const struct db_conf *conf,
+                             const struct db_migrate_opts *opts);
 
-/* ---- waiting for a server ------------------------------------------------------------------------------- */
+/* ---- waiting for a server -------------------------------------------------------------------- */
 
-/* A flow that tries to connect until it works or wait_ms passes, with backoff; tells each new reason once through
- * on_wait (may be NULL). Errors that waiting cannot mend (bad password, no such database, bad URL) fail at once, domain
- * CONF. wait_ms 0: one try. */
+/* A flow that tries to connect until it works or wait_ms passes, with backoff; tells each new
+ * reason once through on_wait (may be NULL). Errors that waiting cannot mend (bad password, no such
+ * database, bad URL) fail at once, domain CONF. wait_ms 0: one try. */
 struct flow *db_wait_flow(struct loop *l, const struct db_conf *conf, int64_t wait_ms,
                           void (*on_wait)(void *ctx, const struct err *why), void *ctx);
 
-/* ---- embedded cluster ----------------------------------------------------------------------------------- */
+/* ---- embedded cluster ------------------------------------------------------------------------ */
 
-/* The private PostgreSQL used when no database is configured. Lives under dir: pgdata/, run/ (socket, 0700), log/,
- * owner.lock. One process owns it (flock on owner.lock, close-on-exec); others on the same dir attach as clients.
- * As owner: removes half-made pgdata.tmp-* folders, runs initdb into one and renames it into place, stops an
- * orphaned postmaster of a killed owner (checked by its /proc/PID/exe and cwd, never by a bare pid), removes
- * stale pid and socket lock files, starts postgres without TCP, waits until it answers, creates the database
- * "waymark". As root the child processes run as user postgres, else nobody; parents of dir must be searchable by it
- * (the error names the one that is not). Socket paths over 100 bytes: a short folder under /tmp instead, named by
- * a hash of dir. */
+/* The private PostgreSQL used when no database is configured. Lives under dir: pgdata/, run/
+ * (socket, 0700), log/, owner.lock. One process owns it (flock on owner.lock, close-on-exec);
+ * others on the same dir attach as clients, and one of them takes over, within about two seconds,
+ * when the owner has gone (pools just reconnect; units that were running fail as RETRY). The server
+ * runs in a session of its own, so that Ctrl-C reaches only us, and gets SIGINT when we die
+ * (setpriv; where that is missing, the next start stops it). As owner: removes half-made
+ * pgdata.tmp-* folders, runs initdb into one and renames it into place, stops an orphaned
+ * postmaster of a killed owner (checked by its /proc/PID/exe and cwd, never by a bare pid), removes
+ * stale pid and socket lock files, starts postgres without TCP, waits until it answers, creates the
+ * database "waymark". As root the child processes run as user postgres, else nobody; parents of dir
+ * must be searchable by it (the error names the one that is not). Socket paths over 100 bytes: a
+ * short folder under /tmp instead, named by a hash of dir. */
 struct db_cluster;
 struct db_cluster_conf {
-    const char *dir;        /* absolute */
-    const char *bin_dir;    /* NULL: the newest /usr/lib/postgresql/NN/bin with NN >= 15, else from PATH */
+    const char *dir; /* absolute */
+    const char
+        *bin_dir; /* NULL: the newest /usr/lib/postgresql/NN/bin with NN >= 15, else from PATH */
     unsigned max_connections;
     unsigned shared_buffers_mb;
 };
 /* A flow that ends when the cluster accepts connections; *ret is set then. */
-struct flow *db_cluster_start_flow(struct loop *l, const struct db_cluster_conf *conf, struct db_cluster **ret);
+struct flow *db_cluster_start_flow(struct loop *l, const struct db_cluster_conf *conf,
+                                   struct db_cluster **ret);
 const char *db_cluster_url(const struct db_cluster *c);
-bool db_cluster_owned(const struct db_cluster *c);
-/* If postgres exits by itself while we own it, it is started again with backoff, and this is called (may be NULL). */
+bool db_cluster_owned(const struct db_cluster *c); /* may become true later */
+/* If postgres exits by itself while we own it, it is started again with backoff, and this is called
+ * (may be NULL). */
 void db_cluster_on_crash(struct db_cluster *c, void (*fn)(void *ctx, int status), void *ctx);
 /* A flow: stops postgres if owned (SIGINT fast; SIGQUIT after 30 s), releases the lock, frees c. */
 struct flow *db_cluster_stop_flow(struct db_cluster *c);

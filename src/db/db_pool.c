@@ -237,7 +237,8 @@ static void conn_failed(struct db_pool *p, const struct err *why)
     CHECK(uv_timer_start(&p->retry, on_retry, (uint64_t)db__backoff_next(&p->backoff_ms), 0) == 0);
     log_debug("database not reachable", L_S("error", why->msg), L_I("backoff_ms", p->backoff_ms),
               L_I("queued", p->queued));
-    if (!db__err_hopeless(why))
+    /* Those that are up go on serving. */
+    if (!db__err_hopeless(why) || p->nconns > p->connecting)
         return;
     /* Not PERMANENT: the input of the jobs that wait here is not at fault. */
     struct err err = *why;

@@ -115,7 +115,8 @@ static pid_t spawn(const struct pg_cluster *c, char *argv[])
         die("fork", strerror(errno));
     if (pid == 0) {
         become(c, parent, SIGQUIT);
-        /* By its full name: initdb looks for postgres beside itself, and falls back to PATH otherwise. */
+        /* By its full name: initdb looks for postgres beside itself, and falls back to PATH
+         * otherwise. */
         argv[0] = path;
         execv(path, argv);
         _exit(127);

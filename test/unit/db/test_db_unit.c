@@ -1,6 +1,7 @@
 /* Units: transactions, error classes, settings, deadlines. */
 #include "harness.h"
 
+STMT(echo_bytes, "SELECT $1", "bytea");
 STMT(put_ref, "INSERT INTO pool_test (id, ref) VALUES ($1, $2)", "bigint", "bigint");
 STMT(put_small, "INSERT INTO pool_test (id, small) VALUES (1, $1)", "smallint");
 STMT(bad_syntax, "SELEC 1");
@@ -40,6 +41,27 @@ static void test_tx_commits(void **state)
     }
     assert_int_equal(ask(h, &count), 600);
     assert_int_equal(db_pool_open_conns(h->pool), 1);
+    harness_close(h);
+}
+
+/* More than any buffer holds, both ways at once: each side must read while it writes. */
+static void test_large_pipeline(void **state)
+{
+    (void)state;
+    enum { CALLS = 200, BYTES = 200000 };
+    struct harness *h = harness_open(1);
+    struct db_unit u;
+    char *bytes = mem_alloc(BYTES);
+    begin(h, &u, DB_TX);
+    for (int i = 0; i < CALLS; i++) {
+        db_add(&u, &echo_bytes);
+        db_p_bytes(&u, bytes, BYTES);
+    }
+    run_ok(h, &u);
+    for (unsigned i = 0; i < CALLS; i++)
+        assert_int_equal(db_get_span(&u, i, 0, 0).n, BYTES);
+    db_unit_done(&u);
+    mem_free(bytes);
     harness_close(h);
 }
 
@@ -328,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tx_commits),
+        cmocka_unit_test(test_large_pipeline),
         cmocka_unit_test(test_error_rolls_back_and_connection_lives),
         cmocka_unit_test(test_error_at_commit),
         cmocka_unit_test(test_without_tx_it_is_one_implicit_transaction),
