@@ -183,6 +183,35 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Coordinates do not compress: trying to, for every line that is stored, took as long as all else that an INSERT does.
+-- An index takes its column's new storage over, and PostGIS, which expects its keys unpacked, then reads beyond them: the
+-- server crashes. So spatial indexes that are there are made anew, and ours come after.
+DO $$
+DECLARE
+    line record;
+    spatial record;
+    again text[];
+    def text;
+BEGIN
+    FOR line IN SELECT * FROM (VALUES ('activities', 'summary_track'), ('routes', 'track'),
+                                      ('intersections', 'intersection_track'),
+                                      ('route_sections', 'section_track')) AS v(tab, col) LOOP
+        again := '{}';
+        FOR spatial IN
+            SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS def FROM pg_index i
+            JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::smallint[])
+            WHERE i.indrelid = to_regclass(line.tab) AND a.attname = line.col AND m.amname <> 'btree' LOOP
+            EXECUTE format('DROP INDEX %s', spatial.name);
+            again := again || spatial.def;
+        END LOOP;
+        EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET STORAGE EXTERNAL', line.tab, line.col);
+        FOREACH def IN ARRAY again LOOP
+            EXECUTE def;
+        END LOOP;
+    END LOOP;
+END $$;
+
 CREATE INDEX IF NOT EXISTS activities_athlete ON activities (athlete_id);
 CREATE INDEX IF NOT EXISTS activities_summary_track ON activities USING gist (summary_track);
 CREATE INDEX IF NOT EXISTS routes_track ON routes USING gist (track);
@@ -194,12 +223,6 @@ CREATE INDEX IF NOT EXISTS route_sections_route ON route_sections (route_id);
 -- The union of an athlete's intervals on a route is read from this index alone.
 CREATE INDEX IF NOT EXISTS route_sections_athlete ON route_sections (athlete_id, route_id) INCLUDE (start_m, end_m);
 CREATE INDEX IF NOT EXISTS route_stats_route ON route_stats (route_id);
-
--- Coordinates do not compress: trying to, for every line that is stored, took as long as all else that an INSERT does.
-ALTER TABLE activities ALTER COLUMN summary_track SET STORAGE EXTERNAL;
-ALTER TABLE routes ALTER COLUMN track SET STORAGE EXTERNAL;
-ALTER TABLE intersections ALTER COLUMN intersection_track SET STORAGE EXTERNAL;
-ALTER TABLE route_sections ALTER COLUMN section_track SET STORAGE EXTERNAL;
 
 -- The old machinery: its triggers filled `processing`, activities times routes. The rows are kept for the record;
 -- every adopted pair is matched anew.
