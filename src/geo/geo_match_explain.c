@@ -121,11 +121,12 @@ static bool comes_back(const struct geo_route *r, const struct geo__run *run,
 static void take_sample(const struct geo_route *r, struct geo__run *run, size_t k, double never)
 {
     struct geo__sample *s = &run->sample[k];
-    struct step st = {.r = r, .cand = run->cand, .prev = s - 1, .dt = r->step_m};
+    struct step st = {.r = r, .cand = run->cand, .dt = r->step_m};
     const double entry = entry_cost(r);
     int32_t from = GEO__OFF;
     double off = INFINITY;
     if (k > 0) {
+        st.prev = s - 1;
         st.dt = s->t - s[-1].t;
         off = leave(s - 1, run->cand, entry, &from);
     }

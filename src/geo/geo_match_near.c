@@ -158,7 +158,7 @@ static bool add_sample(struct geo__matcher *m, struct geo_xyz p, double t, uint3
     return true;
 }
 
-/* The way from t0 to t1 on the edges from *e on, all in one segment, which starts at t_seg. */
+/* The way from t0 to t1 on the edges e to end, all in one segment, which starts at t_seg. */
 struct stride {
     double t0, t1, t_seg;
     uint32_t e, end; /* edges: first and one past the last */

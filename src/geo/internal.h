@@ -3,7 +3,8 @@
 
 #include "geo/geo.h"
 
-/* ---- geo_track.c --------------------------------------------------------------------------------------- */
+/* ---- geo_track.c
+ * --------------------------------------------------------------------------------------- */
 
 /* Wraps a longitude that is off by at most one turn. False if *p is no position on the earth. */
 bool geo__pt_wrap(struct geo_pt *p);
@@ -13,26 +14,31 @@ size_t geo__seg_end(const struct geo_track *t, size_t seg);
 bool geo__track_reserve(struct geo_track *t, size_t points, size_t segments) MUST_CHECK;
 /* Sets the time of a point, making t when it is the first known one; false without memory. */
 bool geo__track_set_time(struct geo_track *t, size_t i, double time_s) MUST_CHECK;
-/* Sets to NaN the fewest times that must go for each segment's times never to run backwards. One fix with a date in
- * the future costs itself, not all that follow it. */
+/* Sets to NaN the fewest times that must go for each segment's times never to run backwards. One
+ * fix with a date in the future costs itself, not all that follow it. */
 int geo__track_order_times(struct geo_track *t, struct err *err) MUST_CHECK;
 /* Fills *err (class RETRY) and returns -1. */
 int geo__no_memory(size_t points, struct err *err);
 
-/* ---- geo_file.c, geo_gpx.c, geo_geojson.c -------------------------------------------------------------- */
+/* ---- geo_file.c, geo_gpx.c, geo_geojson.c
+ * -------------------------------------------------------------- */
 
 void geo__feature_done(struct geo_feature *f);
-/* A trimmed copy of at most 500 bytes, cut between characters; NULL if nothing is left. Caller frees. */
+/* A trimmed copy of at most 500 bytes, cut between characters; NULL if nothing is left. Caller
+ * frees. */
 char *geo__name_dup(struct span text);
 /* Refuses a file in which more than half of the points had to be dropped. */
 int geo__check_dropped(size_t dropped, size_t points, struct err *err) MUST_CHECK;
-/* Fill *ret as geo_file_read does; on failure what is in it is still to be freed with geo_file_done. */
+/* Fill *ret as geo_file_read does; on failure what is in it is still to be freed with
+ * geo_file_done. */
 int geo__gpx_read(struct span bytes, struct geo_file *ret, struct err *err) MUST_CHECK;
 int geo__geojson_read(struct span bytes, struct geo_file *ret, struct err *err) MUST_CHECK;
 
-/* ---- geo_frame.c --------------------------------------------------------------------------------------- */
+/* ---- geo_frame.c
+ * --------------------------------------------------------------------------------------- */
 
-/* A straight chord longer than this is split at points of the ellipsoid: the sag below the ground stays under 8 cm. */
+/* A straight chord longer than this is split at points of the ellipsoid: the sag below the ground
+ * stays under 8 cm. */
 #define GEO__CHORD_M 2000.0
 
 static inline struct geo_xyz geo__sub(struct geo_xyz a, struct geo_xyz b)
@@ -71,25 +77,28 @@ void geo__box_add(struct geo__box *b, struct geo_xyz p);
 struct geo__box geo__box_union(struct geo__box a, struct geo__box b);
 struct geo__box geo__box_grow(struct geo__box b, double by_m);
 
-/* A box in degrees with its margin, for what can be decided before anything is projected. Near the poles and over the
- * antimeridian it takes all longitudes: larger than need be, never too small. */
+/* A box in degrees with its margin, for what can be decided before anything is projected. Near the
+ * poles and over the antimeridian it takes all longitudes: larger than need be, never too small. */
 struct geo__degrees {
     double west, south, east, north;
 };
 /* Of n positions whose neighbours are at most edge_m apart, with margin_m all round. */
-struct geo__degrees geo__degrees_of(const struct geo_pt *pt, size_t n, double edge_m, double margin_m);
+struct geo__degrees geo__degrees_of(const struct geo_pt *pt, size_t n, double edge_m,
+                                    double margin_m);
 static inline bool geo__degrees_meet(const struct geo__degrees *a, const struct geo__degrees *b)
 {
     return a->west <= b->east && b->west <= a->east && a->south <= b->north && b->south <= a->north;
 }
 
-/* Room for `want` items: the array itself, a larger one, or NULL without memory (the old one stays valid). */
+/* Room for `want` items: the array itself, a larger one, or NULL without memory (the old one stays
+ * valid). */
 void *geo__grow(void *p, size_t *cap, size_t want, size_t item) MUST_CHECK;
 
-/* ---- geo_route.c, geo_route_line.c, geo_route_tree.c ---------------------------------------------------------- */
+/* ---- geo_route.c, geo_route_line.c, geo_route_tree.c
+ * ---------------------------------------------------------- */
 
-/* A vertex of the matching line: the lattice thinned to what the distance needs. The edge to the next vertex starts
- * here; inv_len2 is 1 / its squared length. */
+/* A vertex of the matching line: the lattice thinned to what the distance needs. The edge to the
+ * next vertex starts here; inv_len2 is 1 / its squared length. */
 struct geo__node {
     struct geo_xyz p;
     double inv_len2;
@@ -122,8 +131,8 @@ struct geo_route {
     size_t n;
     struct geo__node *node;
     size_t nnode;
-    struct geo__leaf *tree;            /* level 0 (leaves) first, the root last */
-    size_t level[GEO__LEVELS + 1];     /* where each level starts in tree */
+    struct geo__leaf *tree;        /* level 0 (leaves) first, the root last */
+    size_t level[GEO__LEVELS + 1]; /* where each level starts in tree */
     unsigned levels;
     struct geo__degrees degrees[GEO__DEGREES];
     size_t ndegrees;
@@ -139,15 +148,18 @@ static inline double geo__outer_m(const struct geo_route *r)
 }
 
 /* Fill the lattice and the length; then the matching line. */
-int geo__route_lattice(struct geo_route *r, const struct geo_track *line, struct err *err) MUST_CHECK;
+int geo__route_lattice(struct geo_route *r, const struct geo_track *line,
+                       struct err *err) MUST_CHECK;
 int geo__route_line(struct geo_route *r, struct err *err) MUST_CHECK;
 int geo__route_tree(struct geo_route *r, struct err *err) MUST_CHECK;
 /* Does any leaf meet the box? */
 bool geo__route_meets(const struct geo_route *r, const struct geo__box *box);
 /* The edges whose own boxes meet the box, as ascending ranges; false without memory. */
-bool geo__route_edges(const struct geo_route *r, const struct geo__box *box, struct geo__ranges *out) MUST_CHECK;
+bool geo__route_edges(const struct geo_route *r, const struct geo__box *box,
+                      struct geo__ranges *out) MUST_CHECK;
 
-/* ---- geo_activity.c ------------------------------------------------------------------------------------ */
+/* ---- geo_activity.c
+ * ------------------------------------------------------------------------------------ */
 
 struct geo__vertex {
     struct geo_xyz p;
@@ -162,8 +174,8 @@ struct geo__block {
 
 enum { GEO__ACTIVITY_BOXES = 32 };
 
-/* Degrees are kept from the start; what is projected is made when a route first comes near, since most pairs of an
- * account are far apart. That write is why an activity belongs to one thread. */
+/* Degrees are kept from the start; what is projected is made when a route first comes near, since
+ * most pairs of an account are far apart. That write is why an activity belongs to one thread. */
 struct geo__projected {
     struct geo__vertex *v;
     struct geo__block *block;
@@ -190,7 +202,8 @@ size_t geo__segment_first(const struct geo_activity *a, uint32_t edge);
 size_t geo__segment_last(const struct geo_activity *a, uint32_t edge);
 int geo__activity_project(const struct geo_activity *a, struct err *err) MUST_CHECK;
 
-/* ---- geo_match*.c -------------------------------------------------------------------------------------- */
+/* ---- geo_match*.c
+ * -------------------------------------------------------------------------------------- */
 
 /* A place on the route where a sample may be. */
 struct geo__cand {
@@ -210,17 +223,18 @@ enum {
 struct geo__sample {
     struct geo_xyz p;
     double t;
-    double off_cost;       /* of the best explanation in which the person is off the route here */
-    int32_t off_from;      /* candidate of the sample before, or GEO__OFF */
-    int32_t left;          /* the candidate last left on the way to off_cost, if that is finite */
-    double left_t;         /* and when */
-    uint32_t first, n;     /* its candidates */
-    uint32_t vertex;       /* edge of the activity it lies on */
-    int32_t chosen;        /* candidate, or GEO__OFF */
-    bool linked;           /* chosen was walked to from the chosen one before */
+    double off_cost;   /* of the best explanation in which the person is off the route here */
+    int32_t off_from;  /* candidate of the sample before, or GEO__OFF */
+    int32_t left;      /* the candidate last left on the way to off_cost, if that is finite */
+    double left_t;     /* and when */
+    uint32_t first, n; /* its candidates */
+    uint32_t vertex;   /* edge of the activity it lies on */
+    int32_t chosen;    /* candidate, or GEO__OFF */
+    bool linked;       /* chosen was walked to from the chosen one before */
 };
 
-/* Consecutive samples that all have candidates: what lies between two runs is off the route by any explanation. */
+/* Consecutive samples that all have candidates: what lies between two runs is off the route by any
+ * explanation. */
 struct geo__run {
     struct geo__sample *sample;
     size_t n, sample_cap;
@@ -233,7 +247,7 @@ struct geo__pass {
     double t0, t1, s0, s1;
     double wide0, wide1; /* measures before the ends were trimmed */
     uint32_t v0, v1;     /* edges of the activity */
-    bool suspect;    /* looks like a crossing: counts only if it goes on from or into another pass */
+    bool suspect; /* looks like a crossing: counts only if it goes on from or into another pass */
     size_t iv_first, iv_end; /* its intervals */
 };
 
@@ -261,7 +275,8 @@ struct geo__matcher {
     } piece;
 };
 
-/* Distance between samples, metres, and the unit of the costs: half the inner distance at the default tolerance. */
+/* Distance between samples, metres, and the unit of the costs: half the inner distance at the
+ * default tolerance. */
 #define GEO__STEP_M 20.0
 /* On short routes samples are closer, so that even a yard has ten of them. */
 #define GEO__STEP_MIN_M 2.0
@@ -282,15 +297,19 @@ bool geo__match_add(struct geo__matcher *m, double a, double b) MUST_CHECK;
 bool geo__match_credit(struct geo__matcher *m) MUST_CHECK;
 /* Closes gaps between passes; then found.iv is a union. */
 bool geo__match_bridge(struct geo__matcher *m) MUST_CHECK;
-/* The parts of edge e between fractions u0 and u1 inside the corridor; m->near holds the route's edges there. */
-int geo__match_piece(struct geo__matcher *m, uint32_t e, double u0, double u1, struct err *err) MUST_CHECK;
+/* The parts of edge e between fractions u0 and u1 inside the corridor; m->near holds the route's
+ * edges there. */
+int geo__match_piece(struct geo__matcher *m, uint32_t e, double u0, double u1,
+                     struct err *err) MUST_CHECK;
 int geo__match_piece_end(struct geo__matcher *m, struct err *err) MUST_CHECK;
 
-/* ---- geo_join.c, geo_join_side.c ----------------------------------------------------------------------- */
+/* ---- geo_join.c, geo_join_side.c
+ * ----------------------------------------------------------------------- */
 
-/* A segment to be joined. Its ends are numbered 2 * part and 2 * part + 1; e ^ 1 is the other end of the same part. */
+/* A segment to be joined. Its ends are numbered 2 * part and 2 * part + 1; e ^ 1 is the other end
+ * of the same part. */
 struct geo__part {
-    size_t segment, first, n; /* of the track: which segment, its points */
+    size_t segment, first, n;   /* of the track: which segment, its points */
     double length_m, longest_m; /* longest: its longest edge */
 };
 
@@ -311,13 +330,14 @@ struct geo__join {
     struct geo__part *part;
     size_t n;
     struct geo_xyz *end;
-    uint32_t *mate;           /* by end: the end it is joined with, or NONE */
-    uint32_t *root;           /* by part: union-find over chains, so that no chain bites its own tail */
+    uint32_t *mate; /* by end: the end it is joined with, or NONE */
+    uint32_t *root; /* by part: union-find over chains, so that no chain bites its own tail */
     struct geo__chain *chain; /* longest first: [0] is the line */
     size_t nchain;
     uint32_t *order;   /* room for all chains' entries */
     uint32_t *scratch; /* room for one number a part */
 };
 
-/* Counts the chains beside the line that may be left out as variants; the first that may not is the error. */
+/* Counts the chains beside the line that may be left out as variants; the first that may not is the
+ * error. */
 int geo__join_side(struct geo__join *j, const struct geo_track *line) MUST_CHECK;
