@@ -16,6 +16,8 @@ enum {
     JOBS_FENCED_MAX = 3,        /* times one batch may lose jobs to a rescuer before it is left to it */
 };
 
+/* Who talks to the database: one may fail while another works. */
+enum jobs_caller { JOBS_CLAIM = 1, JOBS_BEAT = 2, JOBS_OUTCOME = 4 };
 enum jobs_state { JOBS_NEW, JOBS_RUNNING, JOBS_DRAINING, JOBS_DRAINED };
 
 /* One batch in flight: its flow, then the flow that writes what became of it. */
@@ -53,7 +55,9 @@ struct jobs {
     bool alone;                /* one of them is claimed or running: nothing else is */
     int64_t suspect_ms;        /* when the last one was claimed */
     bool audit;                /* a claim's answer was lost: give back what we hold unknowingly, before the next */
-    int64_t down_since_ms;     /* first failure of a row of failures; 0: the database answers */
+    unsigned failing;          /* callers whose last call failed */
+    int64_t down_since_ms;     /* first failure since all worked */
+    int64_t down_last_ms;      /* latest failure */
     struct err down_err;
     uv_timer_t poll;           /* next look without a hint */
     uv_timer_t hint;
@@ -89,8 +93,8 @@ void jobs__pump(struct jobs *q);
 /* jobs.c: look again after so many milliseconds, if nothing wakes us before. */
 void jobs__poll_in(struct jobs *q, int64_t ms);
 /* jobs.c: notes a failure or a success of the queue's own calls; logs the change only. */
-void jobs__db_failed(struct jobs *q, const struct err *err);
-void jobs__db_worked(struct jobs *q);
+void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err);
+void jobs__db_worked(struct jobs *q, enum jobs_caller who);
 
 /* jobs_claim.c */
 void jobs__claim(struct jobs *q);

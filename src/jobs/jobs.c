@@ -123,21 +123,23 @@ void jobs_hint(struct jobs *q)
 
 /* ---- what next ------------------------------------------------------------------------------------------- */
 
-void jobs__db_failed(struct jobs *q, const struct err *err)
+void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err)
 {
-    if (q->down_since_ms == 0) {
-        q->down_since_ms = jobs__now(q);
+    q->down_last_ms = jobs__now(q);
+    if (q->failing == 0) {
+        q->down_since_ms = q->down_last_ms;
         log_err(LOG_LEVEL_WARN, "queue cannot be reached, trying again", err);
     }
+    q->failing |= (unsigned)who;
     q->down_err = *err;
 }
 
-void jobs__db_worked(struct jobs *q)
+void jobs__db_worked(struct jobs *q, enum jobs_caller who)
 {
-    if (q->down_since_ms != 0) {
+    if (q->failing == (unsigned)who) {
         log_info("queue is reachable again", L_I("after_ms", jobs__now(q) - q->down_since_ms));
-        q->down_since_ms = 0;
     }
+    q->failing &= ~(unsigned)who;
 }
 
 static void finish_idle(struct jobs *q)
@@ -145,7 +147,8 @@ static void finish_idle(struct jobs *q)
     if (!q->idle) {
         return;
     }
-    bool down = q->down_since_ms && q->idle_fail_ms > 0 && jobs__now(q) - q->down_since_ms > q->idle_fail_ms;
+    /* From failure to failure: with every slot taken nobody asks, which is no outage. */
+    bool down = q->failing && q->idle_fail_ms > 0 && q->down_last_ms - q->down_since_ms > q->idle_fail_ms;
     bool idle = q->dry && !q->suspects && !q->look && !q->claiming && !q->runs && !q->queued && q->outcomes == 0;
     if (idle || down) {
         struct op *op = q->idle;

@@ -7,6 +7,7 @@
 struct claim_flow {
     struct flow f;
     struct jobs *q;
+    int64_t owner;         /* who claims: we may register anew meanwhile */
     bool suspect;          /* this claim is for one suspect */
     struct db_unit audit;
     struct db_unit u;
@@ -76,6 +77,7 @@ static enum flow_next claim_ask(struct flow *f)
     for (size_t i = 0; i < q->nkinds; i++) {
         names[i] = q->kinds[i].name;
     }
+    c->owner = q->owner;
     /* One implicit transaction: nothing stays claimed if any of them fails. */
     db_unit_init(&c->u, q->pool, f->arena, 0);
     db_add(&c->u, &SQL_jobs_due);
@@ -84,7 +86,7 @@ static enum flow_next claim_ask(struct flow *f)
     db_add(&c->u, c->suspect ? &SQL_jobs_claim_suspect : &SQL_jobs_claim);
     db_p_text(&c->u, q->conf.queue);
     db_p_i64(&c->u, c->suspect ? 1 : (int64_t)q->conf.batch_size);
-    db_p_i64(&c->u, q->owner);
+    db_p_i64(&c->u, c->owner);
     db_p_text_array(&c->u, names, q->nkinds);
     db_add(&c->u, &SQL_jobs_next_due);
     db_p_text(&c->u, q->conf.queue);
@@ -159,7 +161,11 @@ static enum flow_next claim_take(struct flow *f)
 {
     struct claim_flow *c = claim_of(f);
     struct jobs *q = c->q;
-    jobs__db_worked(q);
+    jobs__db_worked(q, JOBS_CLAIM);
+    if (c->owner != q->owner) {
+        q->look = true; /* claimed under a name that was taken for dead: for its rescuer */
+        return FLOW_DONE;
+    }
     size_t n = (size_t)db_rows(&c->u, 1);
     q->suspects = db_get_i64(&c->u, 3, 0, 0) != 0;
     q->dry = n == 0 && !c->suspect;
@@ -196,7 +202,7 @@ static void claim_end(struct flow *f)
     if (f->failed) {
         q->audit = true;
         q->look = q->dry = false;
-        jobs__db_failed(q, &f->err);
+        jobs__db_failed(q, JOBS_CLAIM, &f->err);
         jobs__poll_in(q, JOBS_FAILED_CLAIM_MS);
     }
     jobs__pump(q);

@@ -135,7 +135,7 @@ static enum flow_next beat_judge(struct flow *f)
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
     if (b->dead.id == 0) {
-        jobs__db_worked(q);
+        jobs__db_worked(q, JOBS_BEAT);
         settle_owner(q, &b->u);
     }
     struct buf here = {0};
@@ -189,7 +189,7 @@ static void beat_end(struct flow *f)
     db_unit_done(&b->rescue);
     q->beating = false;
     if (f->failed) {
-        jobs__db_failed(q, &f->err);
+        jobs__db_failed(q, JOBS_BEAT, &f->err);
     } else if (q->owner == 0 && q->state == JOBS_RUNNING) {
         jobs__beat(q);
     }

@@ -143,7 +143,7 @@ static enum flow_next outcome_bury(struct flow *f)
 /* Again in a while, unless the instance drains: then its goodbye, or a rescuer, gives them back. */
 static enum flow_next try_again(struct outcome_flow *o)
 {
-    jobs__db_failed(o->q, &o->u.op.err);
+    jobs__db_failed(o->q, JOBS_OUTCOME, &o->u.op.err);
     db_unit_done(&o->u);
     if (o->q->state != JOBS_RUNNING) {
         return FLOW_DONE;
@@ -207,6 +207,9 @@ static void outcome_end(struct flow *f)
     struct outcome_flow *o = outcome_of(f);
     struct jobs *q = o->q;
     db_unit_done(&o->u);
+    if (q->state == JOBS_RUNNING) {
+        jobs__db_worked(q, JOBS_OUTCOME); /* it ends no sooner */
+    }
     if (o->rerun && q->state == JOBS_RUNNING) {
         jobs__run_queue(q, o->run);
     } else {
