@@ -31,8 +31,8 @@ unsigned db_type_oid(const char *type_name);
 
 struct db_pool;
 struct db_conf {
-    const char
-        *url; /* libpq connection string or postgres:// URL; never logged with its password */
+    /* A libpq connection string or postgres:// URL; never logged with its password. */
+    const char *url;
     unsigned max_conns;           /* 1..100 */
     int64_t connect_timeout_ms;   /* one attempt */
     int64_t statement_timeout_ms; /* server-side default on each connection */
@@ -45,7 +45,7 @@ struct db_conf {
  * pooler in transaction mode: statements are prepared per connection. */
 struct db_pool *db_pool_open(struct loop *l, const struct db_conf *conf);
 /* Units still queued or running finish as failed (RETRY). on_closed(ctx) runs when the last handle
- * is closed; the pool is freed after it. */
+ * is closed; the pool is gone by then. */
 void db_pool_close(struct db_pool *p, void (*on_closed)(void *ctx), void *ctx);
 struct loop *db_pool_loop(struct db_pool *p);
 /* For status: connections open, units queued. */
@@ -66,9 +66,9 @@ char *db_url_redacted(const char *url);
  * UTF-8, out of range) makes db_submit fail the unit, PERMANENT, domain DATA, with nothing sent.
  *
  * Memory: the unit is embedded in the caller's struct; its statements, parameters and results live
- * in the arena given to db_unit_init, except PGresults, which db_unit_done frees (also called by
- * db_unit_init on reuse after done). Results are binary. If the connection cannot be had the unit
- * waits in the pool's FIFO until its op's deadline.
+ * in the arena given to db_unit_init, except PGresults, which db_unit_done frees. Results are
+ * binary. If the connection cannot be had the unit waits in the pool's FIFO until its op's
+ * deadline.
  *
  * Errors: SQLSTATE in err. Class: 08*, 40001, 40P01, 53*, 55P03, 57*, connection loss: RETRY; 22*,
  * 23*: PERMANENT; 42*, 0A*, 25*, 26*, 3D/3F (missing object): BUG; P0001 and our own WM***:
@@ -79,7 +79,6 @@ char *db_url_redacted(const char *url);
  * somebody may be changing the password, and no job is at fault. */
 enum { DB_TX = 1, DB_READONLY = 2, DB_ASYNC_COMMIT = 4 };
 struct db_conn;
-struct db_result;
 struct db_call;
 struct db_unit {
     struct op op;
@@ -94,34 +93,35 @@ struct db_unit {
     struct err *refused;          /* a parameter no server would take: db_submit fails with it */
     bool retried;                 /* the pool has already sent it a second time */
     bool commit_unknown;
-    unsigned
-        failed_at; /* index of the statement that failed, when op.failed and the server said so */
+    unsigned failed_at; /* the statement that failed, when the server named it */
 };
 void db_unit_init(struct db_unit *u, struct db_pool *p, struct arena *a, unsigned flags);
 /* Appends a call of an embedded statement; then exactly its parameters in order, by the db_p_
  * functions below. */
 void db_add(struct db_unit *u, const struct db_stmt *s);
 void db_p_null(struct db_unit *u);
-void db_p_i64(struct db_unit *u,
-              int64_t v); /* for bigint, integer and smallint, by the declared type */
+/* bigint, integer, smallint, by the declared type. */
+void db_p_i64(struct db_unit *u, int64_t v);
 void db_p_bool(struct db_unit *u, bool v);
 void db_p_f64(struct db_unit *u, double v);
-void db_p_text(
-    struct db_unit *u,
-    const char *v); /* copied into the arena; NULL gives NULL; also jsonb, uuid as text */
-void db_p_span(struct db_unit *u, struct span v); /* text or bytea; copied into the arena */
-void db_p_bytes(struct db_unit *u, const void *p,
-                size_t n);                             /* bytea, NOT copied: must live until done */
-void db_p_time_us(struct db_unit *u, int64_t unix_us); /* timestamptz; INT64_MIN gives NULL */
-void db_p_i64_array(struct db_unit *u, const int64_t *v,
-                    size_t n); /* bigint[], integer[], smallint[], boolean[] */
-void db_p_time_us_array(struct db_unit *u, const int64_t *v,
-                        size_t n); /* timestamptz[]; INT64_MIN gives NULL */
-void db_p_f64_array(struct db_unit *u, const double *v, size_t n); /* NaN gives NULL */
-void db_p_text_array(struct db_unit *u, const char *const *v,
-                     size_t n); /* or jsonb[]; NULL elements give NULL */
-void db_p_bytea_array(struct db_unit *u, const struct span *v,
-                      size_t n); /* span.p NULL gives NULL */
+/* text, json, jsonb, uuid; copied into the arena; NULL gives NULL. */
+void db_p_text(struct db_unit *u, const char *v);
+/* The same types and bytea; copied into the arena. */
+void db_p_span(struct db_unit *u, struct span v);
+/* bytea, NOT copied: must live until the unit is done. */
+void db_p_bytes(struct db_unit *u, const void *p, size_t n);
+/* timestamptz; INT64_MIN gives NULL. */
+void db_p_time_us(struct db_unit *u, int64_t unix_us);
+/* bigint[], integer[], smallint[], boolean[]. */
+void db_p_i64_array(struct db_unit *u, const int64_t *v, size_t n);
+/* timestamptz[]; INT64_MIN gives NULL. */
+void db_p_time_us_array(struct db_unit *u, const int64_t *v, size_t n);
+/* float8[], float4[]; NaN gives NULL. */
+void db_p_f64_array(struct db_unit *u, const double *v, size_t n);
+/* text[], jsonb[]; NULL elements give NULL. */
+void db_p_text_array(struct db_unit *u, const char *const *v, size_t n);
+/* bytea[]; a span whose p is NULL gives NULL. */
+void db_p_bytea_array(struct db_unit *u, const struct span *v, size_t n);
 /* Sends it; u->op completes. Wait for it with flow_wait(f, &u->op, ...). */
 void db_submit(struct db_unit *u);
 /* Frees the results. The unit can be used again after db_unit_init. NULL-safe, idempotent. */
@@ -132,19 +132,19 @@ void db_unit_done(struct db_unit *u);
 int db_rows(const struct db_unit *u, unsigned call);
 int64_t db_affected(const struct db_unit *u, unsigned call);
 bool db_is_null(const struct db_unit *u, unsigned call, int row, int col);
-int64_t db_get_i64(const struct db_unit *u, unsigned call, int row,
-                   int col); /* bigint, integer, smallint, boolean; NULL: 0 */
-double db_get_f64(const struct db_unit *u, unsigned call, int row,
-                  int col); /* float8, float4; NULL: NaN */
-struct span db_get_span(const struct db_unit *u, unsigned call, int row,
-                        int col); /* text, bytea; NULL: p == NULL */
-char *db_get_text(const struct db_unit *u, unsigned call, int row, int col,
-                  struct arena *a); /* NULL: NULL */
-int64_t db_get_time_us(const struct db_unit *u, unsigned call, int row,
-                       int col); /* timestamptz, timestamp; NULL: INT64_MIN */
-size_t db_get_i64_array(
-    const struct db_unit *u, unsigned call, int row, int col, struct arena *a,
-    int64_t **ret); /* bigint[], integer[], smallint[], boolean[]; NULL and NULL elements: 0 */
+/* bigint, integer, smallint, oid, boolean; NULL: 0. */
+int64_t db_get_i64(const struct db_unit *u, unsigned call, int row, int col);
+/* float8, float4; NULL: NaN. */
+double db_get_f64(const struct db_unit *u, unsigned call, int row, int col);
+/* text, varchar, char, name, json, jsonb, bytea; NULL: p == NULL. */
+struct span db_get_span(const struct db_unit *u, unsigned call, int row, int col);
+/* The text ones of these, and uuid; in the arena; NULL: NULL. */
+char *db_get_text(const struct db_unit *u, unsigned call, int row, int col, struct arena *a);
+/* timestamptz, timestamp; NULL: INT64_MIN; infinity: INT64_MAX, -infinity: INT64_MIN + 1. */
+int64_t db_get_time_us(const struct db_unit *u, unsigned call, int row, int col);
+/* bigint[], integer[], smallint[], boolean[]; returns the length; NULL: 0, NULL elements: 0. */
+size_t db_get_i64_array(const struct db_unit *u, unsigned call, int row, int col, struct arena *a,
+                        int64_t **ret);
 
 /* ---- LISTEN ---------------------------------------------------------------------------------- */
 
@@ -159,8 +159,8 @@ db_listener_open(struct loop *l, const struct db_conf *conf, const char *const *
                  int64_t probe_ms,
                  void (*on_notify)(void *ctx, const char *channel, const char *payload), void *ctx);
 bool db_listener_healthy(const struct db_listener *x);
-void db_listener_close(
-    struct db_listener *x); /* NULL is fine; frees itself in the close callback */
+/* NULL is fine; frees itself in the close callback. */
+void db_listener_close(struct db_listener *x);
 
 /* ---- migrations ------------------------------------------------------------------------------ */
 
@@ -214,10 +214,11 @@ struct flow *db_wait_flow(struct loop *l, const struct db_conf *conf, int64_t wa
 struct db_cluster;
 struct db_cluster_conf {
     const char *dir; /* absolute */
-    const char
-        *bin_dir; /* NULL: the newest /usr/lib/postgresql/NN/bin with NN >= 15, else from PATH */
-    unsigned max_connections;
-    unsigned shared_buffers_mb;
+    /* NULL: /usr/lib/postgresql/NN/bin of the version that made existing data, else the newest
+     * with NN >= 15, else what PATH finds. */
+    const char *bin_dir;
+    unsigned max_connections;   /* 0: 30 */
+    unsigned shared_buffers_mb; /* 0: 32 */
 };
 /* A flow that ends when the cluster accepts connections; *ret is set then. */
 struct flow *db_cluster_start_flow(struct loop *l, const struct db_cluster_conf *conf,
