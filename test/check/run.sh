@@ -47,6 +47,7 @@ headers)
     # Each header compiles alone, twice in one file, with both compilers.
     flags=$(pkg-config --cflags libuv libpq jansson libcrypto expat 2>/dev/null || true)
     list=$(find src -name '*.h' | sort)
+    gen=${WAYMARK_GEN:-build/gen}
     bad=0
     for cc in gcc clang; do
         if ! command -v $cc >/dev/null; then
@@ -57,7 +58,7 @@ headers)
             # shellcheck disable=SC2086 # flags are words
             printf '#include "%s"\n#include "%s"\n' "${header#src/}" "${header#src/}" |
                 $cc -fsyntax-only -std=gnu17 -D_GNU_SOURCE -DGEOS_USE_ONLY_R_API -Wall -Wextra -Werror -Isrc -Ideps \
-                    ${WAYMARK_GEN:+"-I$WAYMARK_GEN"} -isystem /usr/share/include/llhttp $flags -x c - || {
+                    -I"$gen" -isystem /usr/share/include/llhttp $flags -x c - || {
                 echo "$header does not compile alone with $cc"
                 bad=1
             }
@@ -99,7 +100,8 @@ shell)
     # Shell scripts pass shellcheck.
     command -v shellcheck >/dev/null || skip "shellcheck is not installed"
     mapfile -t files < <(grep -rlE --exclude-dir=.git --exclude-dir='build*' --exclude-dir=fixture -m1 '^#!(/usr/bin/env bash|/bin/(ba)?sh)$' .)
-    shellcheck "${files[@]}"
+    # Left out: A && B || C where that is meant, $ in single quotes (awk, sed), functions that only a trap calls.
+    shellcheck -e SC2015,SC2016,SC2317 "${files[@]}"
     ;;
 *)
     echo "no check $check"
