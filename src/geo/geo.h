@@ -219,9 +219,10 @@ size_t geo_index_query(const struct geo_index *x, const struct geo_activity *a, 
 
 /* What one activity did on one route. Intervals are a sorted union whose ends are lattice measures
  * (bit-identical to the lattice's), so first/last give the section's vertices. On a closed route a
- * stretch over the seam is two intervals. pieces: the parts of the activity inside the corridor
- * (within tolerance_m of the route), comparable with ST_Intersection(activity, ST_Buffer(route,
- * tolerance_m)). */
+ * stretch over the seam is two intervals; over the antimeridian it is two that touch, so that no
+ * section has an edge that a planar union or a map would draw around the world. pieces: the parts
+ * of the activity inside the corridor (within tolerance_m of the route), comparable with
+ * ST_Intersection(activity, ST_Buffer(route, tolerance_m)). */
 struct geo_section {
     struct geo_interval iv;
     size_t first, last; /* lattice vertices, inclusive */

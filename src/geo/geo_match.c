@@ -8,6 +8,8 @@
  * and here: snapping to the lattice. */
 #include "geo/internal.h"
 
+#include <math.h>
+
 static bool meet_in_degrees(const struct geo_route *r, const struct geo_activity *a)
 {
     for (size_t k = 0; k < r->ndegrees; k++) {
@@ -20,27 +22,57 @@ static bool meet_in_degrees(const struct geo_route *r, const struct geo_activity
     return false;
 }
 
+static struct geo_section section_of(const struct geo_route *r, size_t first, size_t last)
+{
+    return (struct geo_section){.iv = {r->m[first], r->m[last]}, .first = first, .last = last};
+}
+
+static bool add_section(struct geo_match *ret, size_t *cap, struct geo_section s)
+{
+    struct geo_section *v = geo__grow(ret->section, cap, ret->n + 1, sizeof(*v));
+    if (v == NULL)
+        return false;
+    ret->section = v;
+    ret->section[ret->n++] = s;
+    return true;
+}
+
+/* One section, or as many as it has sides of the antimeridian. */
+static bool add_sides(const struct geo_route *r, struct geo_match *ret, size_t *cap, size_t first,
+                      size_t last)
+{
+    for (size_t i = first; r->turns && i < last; i++)
+        if (fabs(r->pt[i].lon - r->pt[i + 1].lon) > 180 && r->m[i] == r->m[i + 1]) {
+            if (i > first && !add_section(ret, cap, section_of(r, first, i)))
+                return false;
+            first = i + 1;
+        }
+    return first == last || add_section(ret, cap, section_of(r, first, last));
+}
+
 /* Sections from a union of intervals: ends go to the nearest lattice vertex, and what then touches
  * is one. */
 static int snap(const struct geo__matcher *m, struct geo_match *ret, struct err *err)
 {
     const struct geo_route *r = m->r;
-    if (m->found.n == 0)
-        return 0;
-    ret->section = mem_try_alloc(m->found.n * sizeof(*ret->section));
-    if (ret->section == NULL)
-        return geo__no_memory(m->found.n, err);
-    for (size_t i = 0; i < m->found.n; i++) {
-        struct geo_section s;
-        geo_route_cut(r, m->found.iv[i], &s.first, &s.last);
-        if (s.first >= s.last)
+    size_t cap = 0, first = 0, last = 0; /* the section at hand; none while last is 0 */
+    bool ok = true;
+    for (size_t i = 0; i < m->found.n && ok; i++) {
+        size_t a, b;
+        geo_route_cut(r, m->found.iv[i], &a, &b);
+        if (a >= b)
             continue;
-        if (ret->n > 0 && s.first <= ret->section[ret->n - 1].last)
-            s.first = ret->section[--ret->n].first;
-        s.iv = (struct geo_interval){r->m[s.first], r->m[s.last]};
-        ret->section[ret->n++] = s;
+        if (last > 0 && a > last) {
+            ok = add_sides(r, ret, &cap, first, last);
+            first = a;
+        } else if (last == 0) {
+            first = a;
+        }
+        last = b > last ? b : last;
     }
-    return 0;
+    if (ok && last > 0)
+        ok = add_sides(r, ret, &cap, first, last);
+    return ok ? 0 : geo__no_memory(m->found.n, err);
 }
 
 static int match(struct geo__matcher *m, struct geo_match *ret, struct err *err)

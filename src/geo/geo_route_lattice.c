@@ -19,6 +19,7 @@ struct lattice {
     struct geo_pt *pt;
     double *m;
     size_t n, pt_cap, m_cap;
+    bool turns;
 };
 
 static bool push(struct lattice *l, struct geo_pt p, double m)
@@ -50,6 +51,39 @@ static struct geo_pt between(struct geo_pt a, struct geo_pt b, double u)
     return rounded(geo_pt_of(geo__lerp(geo_xyz_of(a), geo_xyz_of(b), u)));
 }
 
+static bool add_pieces(struct lattice *l, struct geo_pt a, struct geo_pt b, double start,
+                       double length)
+{
+    const double pieces = fmax(1, ceil(round(length * 1e3) / 1e3 / GEO_LATTICE_M));
+    for (double k = 1; k < pieces; k++)
+        if (!push(l, between(a, b, k / pieces), start + length * (k / pieces)))
+            return false;
+    return push(l, b, start + length);
+}
+
+static bool crosses_antimeridian(struct geo_pt a, struct geo_pt b)
+{
+    return fabs(a.lon - b.lon) > 180 && fabs(a.lat) < PLAIN_LAT_DEG && fabs(b.lat) < PLAIN_LAT_DEG;
+}
+
+/* Over the antimeridian by two vertices at one measure, 180 and -180: sections are cut between
+ * them, so that no section has an edge that a planar ST_Union, or a map, takes for one around the
+ * world. */
+static bool add_turn(struct lattice *l, struct geo_pt a, struct geo_pt b, double length)
+{
+    const double side = a.lon > 0 ? 180 : -180, start = l->m[l->n - 1];
+    const double u = (side - a.lon) / (b.lon + 2 * side - a.lon);
+    const double lat = a.lat + (b.lat - a.lat) * u;
+    const struct geo_pt near = {side, lat}, far = {-side, lat};
+    l->turns = true;
+    if (a.lon != side && !add_pieces(l, a, near, start, length * u))
+        return false;
+    if (b.lon == -side)
+        return push(l, b, start + length);
+    return push(l, far, start + length * u) &&
+           add_pieces(l, far, b, start + length * u, length * (1 - u));
+}
+
 /* Appends what follows a up to b, b itself bit for bit. */
 static bool add_edge(struct lattice *l, struct geo_pt a, struct geo_pt b, int depth)
 {
@@ -58,12 +92,10 @@ static bool add_edge(struct lattice *l, struct geo_pt a, struct geo_pt b, int de
         const struct geo_pt mid = rounded(geo_pt_of(geo__lerp(geo_xyz_of(a), geo_xyz_of(b), 0.5)));
         return add_edge(l, a, mid, depth - 1) && add_edge(l, mid, b, depth - 1);
     }
-    const double length = geo__arc_m(chord), start = l->m[l->n - 1];
-    const double pieces = fmax(1, ceil(round(length * 1e3) / 1e3 / GEO_LATTICE_M));
-    for (double k = 1; k < pieces; k++)
-        if (!push(l, between(a, b, k / pieces), start + length * (k / pieces)))
-            return false;
-    return push(l, b, start + length);
+    const double length = geo__arc_m(chord);
+    if (crosses_antimeridian(a, b))
+        return add_turn(l, a, b, length);
+    return add_pieces(l, a, b, l->m[l->n - 1], length);
 }
 
 static int too_long(double m, struct geo_pt a, struct geo_pt b, struct err *err)
@@ -105,6 +137,7 @@ int geo__route_lattice(struct geo_route *r, const struct geo_track *line, struct
     r->pt = l.pt;
     r->m = l.m;
     r->n = l.n;
+    r->turns = l.turns;
     if (rc == 0)
         r->length_m = l.m[l.n - 1];
     return rc;

@@ -138,6 +138,7 @@ struct geo_route {
     size_t ndegrees;
     double length_m, tolerance_m;
     double step_m; /* between the samples of an activity */
+    bool turns;    /* over the antimeridian somewhere: the lattice has pairs of vertices there */
     bool closed;
 };
 
