@@ -6,14 +6,16 @@
 
 enum {
     JOBS_MAGIC = 0x6a6f6273,
-    JOBS_CALL_MS = 10000,       /* deadline of the queue's own statements */
+    JOBS_CALL_MS = 10000, /* deadline of the queue's own statements */
     JOBS_BEAT_MS = 2000,
-    JOBS_SESSION_GONE_MS = 4000, /* its database session is gone this long: it had two chances to reconnect */
-    JOBS_SILENT_MS = 30000,     /* no beat this long, though its session stands: it hangs */
+    JOBS_SESSION_GONE_MS =
+        4000, /* its database session is gone this long: it had two chances to reconnect */
+    JOBS_SILENT_MS = 30000, /* no beat this long, though its session stands: it hangs */
     JOBS_HINT_MS = 50,
-    JOBS_FAILED_CLAIM_MS = 500, /* between claims that fail; the pool spaces its attempts to connect by itself */
-    JOBS_SUSPECT_MS = 1000,     /* with other work about, a suspect is let in this often */
-    JOBS_FENCED_MAX = 3,        /* times one batch may lose jobs to a rescuer before it is left to it */
+    JOBS_FAILED_CLAIM_MS =
+        500, /* between claims that fail; the pool spaces its attempts to connect by itself */
+    JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
+    JOBS_FENCED_MAX = 3,    /* times one batch may lose jobs to a rescuer before it is left to it */
 };
 
 /* Who talks to the database: one may fail while another works. */
@@ -24,8 +26,8 @@ enum jobs_state { JOBS_NEW, JOBS_RUNNING, JOBS_DRAINING, JOBS_DRAINED };
 struct jobs_run {
     struct jobs_batch batch; /* first: handlers see only this */
     struct jobs_run *next, *prev;
-    struct op op;            /* end of the handler's flow */
-    struct flow *flow;       /* the handler's, while it runs */
+    struct op op;      /* end of the handler's flow */
+    struct flow *flow; /* the handler's, while it runs */
     unsigned fenced;
 };
 
@@ -46,27 +48,27 @@ struct jobs {
     const struct jobs_kind *kinds;
     size_t nkinds;
     enum jobs_state state;
-    int64_t owner;             /* 0 while not registered */
+    int64_t owner; /* 0 while not registered */
 
-    bool look;                 /* something may be ready */
-    bool dry;                  /* the last claim found nothing */
+    bool look; /* something may be ready */
+    bool dry;  /* the last claim took all there was */
     bool claiming;
-    bool suspects;             /* there are jobs that must run alone */
-    bool alone;                /* one of them is claimed or running: nothing else is */
-    int64_t suspect_ms;        /* when the last one was claimed */
-    bool audit;                /* a claim's answer was lost: give back what we hold unknowingly, before the next */
-    unsigned failing;          /* callers whose last call failed */
-    int64_t down_since_ms;     /* first failure since all worked */
-    int64_t down_last_ms;      /* latest failure */
+    bool suspects;      /* there are jobs that must run alone */
+    bool alone;         /* one of them is claimed or running: nothing else is */
+    int64_t suspect_ms; /* when the last one was claimed */
+    bool audit; /* a claim's answer was lost: give back what we hold unknowingly, before the next */
+    unsigned failing;      /* callers whose last call failed */
+    int64_t down_since_ms; /* first failure since all worked */
+    int64_t down_last_ms;  /* latest failure */
     struct err down_err;
-    uv_timer_t poll;           /* next look without a hint */
+    uv_timer_t poll; /* next look without a hint */
     uv_timer_t hint;
     bool hint_set;
 
-    struct jobs_run *runs;     /* in flight */
-    struct jobs_run *queued;   /* claimed, waiting for a slot */
+    struct jobs_run *runs;   /* in flight */
+    struct jobs_run *queued; /* claimed, waiting for a slot */
     unsigned nruns;
-    unsigned outcomes;         /* outcome flows alive */
+    unsigned outcomes; /* outcome flows alive */
 
     struct ticker *beat;
     bool beating;
@@ -104,7 +106,8 @@ struct jobs_run *jobs__run_new(struct jobs *q, const struct jobs_kind *kind, siz
 void jobs__run_queue(struct jobs *q, struct jobs_run *run); /* at the end of the waiting ones */
 void jobs__run_start(struct jobs *q, struct jobs_run *run);
 struct jobs_run *jobs__run_free(struct jobs_run *run);
-size_t jobs__run_ids(const struct jobs_batch *b, struct arena *a, int64_t **ids, int64_t **attempts);
+size_t jobs__run_ids(const struct jobs_batch *b, struct arena *a, int64_t **ids,
+                     int64_t **attempts);
 
 /* jobs_outcome.c: writes what became of a batch whose flow failed. */
 void jobs__outcome(struct jobs *q, struct jobs_run *run, const struct err *why);

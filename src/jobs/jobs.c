@@ -23,7 +23,8 @@ static void drain_fired(uv_timer_t *t)
     }
 }
 
-struct jobs *jobs_open(struct db_pool *pool, const struct jobs_conf *conf, const struct jobs_kind *kinds, size_t n)
+struct jobs *jobs_open(struct db_pool *pool, const struct jobs_conf *conf,
+                       const struct jobs_kind *kinds, size_t n)
 {
     struct jobs *q = mem_alloc(sizeof(*q));
     q->magic = JOBS_MAGIC;
@@ -66,14 +67,17 @@ void jobs_wake(struct jobs *q)
     jobs__pump(q);
 }
 
-/* ---- hints to others ------------------------------------------------------------------------------------- */
+/* ---- hints to others
+ * ------------------------------------------------------------------------------------- */
 
 struct hint_flow {
     struct flow f;
     struct jobs *q;
     struct db_unit u;
 };
-#define HINT_STEPS(STEP) STEP(hint, send) STEP(hint, sent)
+#define HINT_STEPS(STEP)                                                                           \
+    STEP(hint, send)                                                                               \
+    STEP(hint, sent)
 FLOW_STEPS(hint, HINT_STEPS);
 
 static enum flow_next hint_send(struct flow *f)
@@ -121,7 +125,8 @@ void jobs_hint(struct jobs *q)
     jobs_wake(q);
 }
 
-/* ---- what next ------------------------------------------------------------------------------------------- */
+/* ---- what next
+ * ------------------------------------------------------------------------------------------- */
 
 void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err)
 {
@@ -148,8 +153,10 @@ static void finish_idle(struct jobs *q)
         return;
     }
     /* From failure to failure: with every slot taken nobody asks, which is no outage. */
-    bool down = q->failing && q->idle_fail_ms > 0 && q->down_last_ms - q->down_since_ms > q->idle_fail_ms;
-    bool idle = q->dry && !q->suspects && !q->look && !q->claiming && !q->runs && !q->queued && q->outcomes == 0;
+    bool down =
+        q->failing && q->idle_fail_ms > 0 && q->down_last_ms - q->down_since_ms > q->idle_fail_ms;
+    bool idle = q->dry && !q->suspects && !q->look && !q->claiming && !q->runs && !q->queued &&
+                q->outcomes == 0;
     if (idle || down) {
         struct op *op = q->idle;
         q->idle = NULL;
@@ -162,7 +169,8 @@ static void step_drain(struct jobs *q)
     if (q->runs || q->outcomes || q->claiming || q->beating || q->leaving) {
         return;
     }
-    /* Claimed and not begun, perhaps by a claim that was under way: still ours in the database, and given back there. */
+    /* Claimed and not begun, perhaps by a claim that was under way: still ours in the database, and
+     * given back there. */
     while (q->queued) {
         struct jobs_run *run = q->queued;
         q->queued = run->next;
@@ -219,7 +227,8 @@ void jobs_wait_idle(struct jobs *q, struct op *op, int64_t fail_after_ms)
     jobs_wake(q);
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------- */
+/* ---- the end
+ * --------------------------------------------------------------------------------------------- */
 
 void jobs_drain(struct jobs *q, struct op *op)
 {
@@ -270,7 +279,8 @@ static void beat_pool_closed(void *ctx)
 
 void jobs_close(struct jobs *q, void (*on_closed)(void *ctx), void *ctx)
 {
-    CHECK(q->magic == JOBS_MAGIC && !q->closing && (q->state == JOBS_NEW || q->state == JOBS_DRAINED));
+    CHECK(q->magic == JOBS_MAGIC && !q->closing &&
+          (q->state == JOBS_NEW || q->state == JOBS_DRAINED));
     q->closing = true;
     q->on_closed = on_closed;
     q->on_closed_ctx = ctx;

@@ -1,18 +1,22 @@
-/* Claiming: due jobs become ready, the next ones become ours, and each kind among them becomes a batch.
+/* Claiming: due jobs become ready, the next ones become ours, and each kind among them becomes a
+ * batch.
  *
- * A suspect, a job whose process died while it ran, is claimed when nothing else is in flight, and nothing else is
- * claimed until it ends: if the process dies again it was this job. */
+ * A suspect, a job whose process died while it ran, is claimed when nothing else is in flight, and
+ * nothing else is claimed until it ends: if the process dies again it was this job. */
 #include "jobs/internal.h"
 
 struct claim_flow {
     struct flow f;
     struct jobs *q;
-    int64_t owner;         /* who claims: we may register anew meanwhile */
-    bool suspect;          /* this claim is for one suspect */
+    int64_t owner; /* who claims: we may register anew meanwhile */
+    bool suspect;  /* this claim is for one suspect */
     struct db_unit audit;
     struct db_unit u;
 };
-#define CLAIM_STEPS(STEP) STEP(claim, audit) STEP(claim, ask) STEP(claim, take)
+#define CLAIM_STEPS(STEP)                                                                          \
+    STEP(claim, audit)                                                                             \
+    STEP(claim, ask)                                                                               \
+    STEP(claim, take)
 FLOW_STEPS(claim, CLAIM_STEPS);
 
 static struct claim_flow *claim_of(struct flow *f)
@@ -40,8 +44,8 @@ static size_t known_ids(const struct jobs *q, struct arena *a, int64_t **ret)
     return n;
 }
 
-/* -> ask: only after a claim whose answer never came. No claim is under way now, so whatever runs under our name
- * and is not among our batches was claimed without our learning of it. */
+/* -> ask: only after a claim whose answer never came. No claim is under way now, so whatever runs
+ * under our name and is not among our batches was claimed without our learning of it. */
 static enum flow_next claim_audit(struct flow *f)
 {
     struct claim_flow *c = claim_of(f);
@@ -93,7 +97,8 @@ static enum flow_next claim_ask(struct flow *f)
     db_add(&c->u, &SQL_jobs_suspects);
     db_p_text(&c->u, q->conf.queue);
     db_p_text_array(&c->u, names, q->nkinds);
-    q->look = false; /* a hint that comes from now on may be about something this claim does not see */
+    q->look =
+        false; /* a hint that comes from now on may be about something this claim does not see */
     db_submit(&c->u);
     return flow_wait(f, &c->u.op, claim_STEP_take, JOBS_CALL_MS);
 }
@@ -132,8 +137,10 @@ static void read_job(const struct db_unit *u, int row, struct arena *a, struct j
     job->payload = db_get_text(u, 1, row, 7, a);
 }
 
-/* Rows in order of (prio, id); each kind's rows in runs of at most its batch_max. The pump starts them. */
-static void queue_batches(struct jobs *q, const struct db_unit *u, const struct claimed *order, size_t n)
+/* Rows in order of (prio, id); each kind's rows in runs of at most its batch_max. The pump starts
+ * them. */
+static void queue_batches(struct jobs *q, const struct db_unit *u, const struct claimed *order,
+                          size_t n)
 {
     for (size_t k = 0; k < q->nkinds; k++) {
         const struct jobs_kind *kind = &q->kinds[k];
@@ -168,18 +175,19 @@ static enum flow_next claim_take(struct flow *f)
     }
     size_t n = (size_t)db_rows(&c->u, 1);
     q->suspects = db_get_i64(&c->u, 3, 0, 0) != 0;
-    q->dry = n == 0 && !c->suspect;
+    q->dry = n < q->conf.batch_size && !c->suspect; /* there was no more to be had */
     q->counts.claimed += n;
     if (c->suspect) {
         q->alone = n > 0;
         q->suspect_ms = jobs__now(q);
     }
-    if (n == q->conf.batch_size || c->suspect || (q->suspects && n == 0)) {
+    if (n == q->conf.batch_size || c->suspect || (q->suspects && q->dry)) {
         q->look = true;
     }
     struct claimed *order = arena_new_array(f->arena, struct claimed, n + 1);
     for (size_t i = 0; i < n; i++) {
-        order[i] = (struct claimed){db_get_i64(&c->u, 1, (int)i, 2), db_get_i64(&c->u, 1, (int)i, 0), (int)i};
+        order[i] = (struct claimed){db_get_i64(&c->u, 1, (int)i, 2),
+                                    db_get_i64(&c->u, 1, (int)i, 0), (int)i};
     }
     qsort(order, n, sizeof(*order), by_order);
     if (!db_is_null(&c->u, 2, 0, 0)) {

@@ -1,8 +1,9 @@
-/* This instance among the others: it registers, beats, watches the rest, and rescues what the dead left.
+/* This instance among the others: it registers, beats, watches the rest, and rescues what the dead
+ * left.
  *
- * Whether another instance is dead is judged on our own monotonic clock and only while our own beats get through, so a
- * database outage or a clock jump kills nobody. A wrong verdict is harmless: the fence drops the results of whoever was
- * taken for dead. */
+ * Whether another instance is dead is judged on our own monotonic clock and only while our own
+ * beats get through, so a database outage or a clock jump kills nobody. A wrong verdict is
+ * harmless: the fence drops the results of whoever was taken for dead. */
 #include "jobs/internal.h"
 
 #include <unistd.h>
@@ -14,10 +15,10 @@ struct beat_flow {
     struct db_unit rescue;
     struct jobs_peer dead;
 };
-#define BEAT_STEPS(STEP)                                                                                               \
-    STEP(beat, send)   /* register, or beat and look around */                                                         \
-    STEP(beat, judge)                                                                                                  \
-    STEP(beat, rescue) /* one dead instance at a time */                                                               \
+#define BEAT_STEPS(STEP)                                                                           \
+    STEP(beat, send) /* register, or beat and look around */                                       \
+    STEP(beat, judge)                                                                              \
+    STEP(beat, rescue)  /* one dead instance at a time */                                          \
     STEP(beat, rescued) /* -> judge */
 FLOW_STEPS(beat, BEAT_STEPS);
 
@@ -75,7 +76,8 @@ static struct jobs_peer *peer_find(struct jobs *q, int64_t id)
     return p;
 }
 
-/* Same machine, same pid namespace, and the process is not there, or is another one that got its pid. */
+/* Same machine, same pid namespace, and the process is not there, or is another one that got its
+ * pid. */
 static bool process_is_gone(const struct db_unit *u, int row, const char *here)
 {
     if (!span_is(db_get_span(u, 1, row, 2), here) || strcmp(here, "unknown") == 0) {
@@ -84,7 +86,8 @@ static bool process_is_gone(const struct db_unit *u, int row, const char *here)
     return jobs__pid_started((int)db_get_i64(u, 1, row, 3)) != db_get_i64(u, 1, row, 4);
 }
 
-static bool look_at(struct jobs *q, const struct db_unit *u, int row, const char *here, struct jobs_peer **ret)
+static bool look_at(struct jobs *q, const struct db_unit *u, int row, const char *here,
+                    struct jobs_peer **ret)
 {
     int64_t now = jobs__now(q);
     struct jobs_peer *p = peer_find(q, db_get_i64(u, 1, row, 0));
@@ -176,7 +179,8 @@ static enum flow_next beat_rescued(struct flow *f)
     if (n > 0) {
         b->q->counts.rescued += (uint64_t)n;
         b->q->look = true;
-        log_info("took over the jobs of an instance that is gone", L_I("instance", b->dead.id), L_I("jobs", n));
+        log_info("took over the jobs of an instance that is gone", L_I("instance", b->dead.id),
+                 L_I("jobs", n));
     }
     return flow_goto(f, beat_STEP_judge);
 }
@@ -209,14 +213,17 @@ void jobs__beat(struct jobs *q)
     flow_start(&b->f);
 }
 
-/* ---- goodbye --------------------------------------------------------------------------------------------- */
+/* ---- goodbye
+ * --------------------------------------------------------------------------------------------- */
 
 struct leave_flow {
     struct flow f;
     struct jobs *q;
     struct db_unit u;
 };
-#define LEAVE_STEPS(STEP) STEP(leave, send) STEP(leave, sent)
+#define LEAVE_STEPS(STEP)                                                                          \
+    STEP(leave, send)                                                                              \
+    STEP(leave, sent)
 FLOW_STEPS(leave, LEAVE_STEPS);
 
 static enum flow_next leave_send(struct flow *f)
@@ -244,7 +251,8 @@ static void leave_end(struct flow *f)
     struct jobs *q = l->q;
     db_unit_done(&l->u);
     if (f->failed) {
-        log_err(LOG_LEVEL_WARN, "could not sign off from the queue; others will take over what is left", &f->err);
+        log_err(LOG_LEVEL_WARN,
+                "could not sign off from the queue; others will take over what is left", &f->err);
     }
     q->state = JOBS_DRAINED;
     uv_timer_stop(&q->drain_timer);

@@ -1,11 +1,10 @@
 /* What becomes of a batch whose flow failed:
  *   cancelled (drain)        given back, the attempt refunded
- *   fenced (WM001)           those still ours are run again; the others belong to whoever rescued them
- *   many, PERMANENT or BUG   each is run again alone, so that only the bad one pays
- *   RETRY                    back with a delay, or buried after the last attempt
- *   one, PERMANENT or BUG    buried
- * Writing the outcome is itself tried again until it works or the instance drains; a crash in between leaves the jobs to
- * the rescuer. */
+ *   fenced (WM001)           those still ours are run again; the others belong to whoever rescued
+ * them many, PERMANENT or BUG   each is run again alone, so that only the bad one pays RETRY back
+ * with a delay, or buried after the last attempt one, PERMANENT or BUG    buried Writing the
+ * outcome is itself tried again until it works or the instance drains; a crash in between leaves
+ * the jobs to the rescuer. */
 #include "jobs/internal.h"
 
 struct outcome_flow {
@@ -17,14 +16,14 @@ struct outcome_flow {
     struct timer_op pause;
     int64_t pause_ms;
     size_t retried, buried; /* what the unit under way makes of them */
-    bool rerun; /* run goes on instead of being freed */
+    bool rerun;             /* run goes on instead of being freed */
 };
-#define OUTCOME_STEPS(STEP)                                                                                            \
-    STEP(outcome, decide)                                                                                              \
-    STEP(outcome, put_back) /* -> written */                                                                           \
-    STEP(outcome, bury)     /* -> written */                                                                           \
-    STEP(outcome, written)  /* failed: pause, then decide again */                                                     \
-    STEP(outcome, ask_ours) /* fenced only */                                                                          \
+#define OUTCOME_STEPS(STEP)                                                                        \
+    STEP(outcome, decide)                                                                          \
+    STEP(outcome, put_back) /* -> written */                                                       \
+    STEP(outcome, bury)     /* -> written */                                                       \
+    STEP(outcome, written)  /* failed: pause, then decide again */                                 \
+    STEP(outcome, ask_ours) /* fenced only */                                                      \
     STEP(outcome, keep_ours)
 FLOW_STEPS(outcome, OUTCOME_STEPS);
 
@@ -70,7 +69,8 @@ static enum flow_next outcome_decide(struct flow *f)
         return FLOW_DONE; /* we were taken for dead: none of these is ours any more */
     }
     if (strcmp(o->why.sqlstate, "WM001") == 0) {
-        return flow_goto(f, o->run->fenced < JOBS_FENCED_MAX ? outcome_STEP_ask_ours : outcome_STEP_put_back);
+        return flow_goto(f, o->run->fenced < JOBS_FENCED_MAX ? outcome_STEP_ask_ours
+                                                             : outcome_STEP_put_back);
     }
     if (is_drained(o) || o->why.class == ERR_RETRY) {
         return flow_goto(f, outcome_STEP_put_back);
@@ -85,13 +85,15 @@ static enum flow_next outcome_decide(struct flow *f)
     return FLOW_DONE;
 }
 
-/* Jobs with attempts left go back with a delay of their own; the rest are buried in the same unit. */
+/* Jobs with attempts left go back with a delay of their own; the rest are buried in the same unit.
+ */
 static enum flow_next outcome_put_back(struct flow *f)
 {
     struct outcome_flow *o = outcome_of(f);
     const struct jobs_batch *b = &o->run->batch;
     bool refund = is_drained(o);
-    int64_t *back = arena_new_array(f->arena, int64_t, b->n), *spent = arena_new_array(f->arena, int64_t, b->n);
+    int64_t *back = arena_new_array(f->arena, int64_t, b->n),
+            *spent = arena_new_array(f->arena, int64_t, b->n);
     double *delay = arena_new_array(f->arena, double, b->n);
     size_t nback = 0, nspent = 0;
     for (size_t i = 0; i < b->n; i++) {
@@ -219,7 +221,8 @@ static void outcome_end(struct flow *f)
     jobs__pump(q);
 }
 
-static const struct flow_def outcome_def = {"jobs_outcome", outcome_steps, outcome_STEP_COUNT, outcome_end};
+static const struct flow_def outcome_def = {"jobs_outcome", outcome_steps, outcome_STEP_COUNT,
+                                            outcome_end};
 
 void jobs__outcome(struct jobs *q, struct jobs_run *run, const struct err *why)
 {

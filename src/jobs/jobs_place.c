@@ -1,5 +1,5 @@
-/* Which machine and which process: so that an instance on the same machine whose process is gone is known to be dead at
- * once, without waiting for its silence. */
+/* Which machine and which process: so that an instance on the same machine whose process is gone is
+ * known to be dead at once, without waiting for its silence. */
 #include "jobs/internal.h"
 
 #include <fcntl.h>
@@ -19,8 +19,8 @@ static size_t read_small_file(const char *path, char *buf, size_t size)
     return n > 0 ? (size_t)n : 0;
 }
 
-/* The boot id tells machines and reboots apart; the inode of the pid namespace tells containers apart, in which the
- * same pid means another process. */
+/* The boot id tells machines and reboots apart; the inode of the pid namespace tells containers
+ * apart, in which the same pid means another process. */
 void jobs__place(struct buf *out)
 {
     char boot[64];
@@ -35,8 +35,8 @@ void jobs__place(struct buf *out)
     buf_printf(out, ":%llu", (unsigned long long)ns.st_ino);
 }
 
-/* Field 22 of /proc/PID/stat (proc(5)). The second field is the command in parentheses and may itself hold spaces and
- * parentheses, so fields are counted from the last ')'. */
+/* Field 22 of /proc/PID/stat (proc(5)). The second field is the command in parentheses and may
+ * itself hold spaces and parentheses, so fields are counted from the last ')'. */
 int64_t jobs__pid_started(int pid)
 {
     char path[64], text[1024];
