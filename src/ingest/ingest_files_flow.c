@@ -8,6 +8,7 @@ enum {
     INGEST_BYTES = 8 << 20,          /* and so many bytes of geometry, but at least one file */
     INGEST_CALL_MS = 60000,
     INGEST_WORK_MS = 600000,
+    INGEST_RETRIES = 10,             /* of one transaction that got in the way of another */
 };
 
 struct files_flow {
@@ -19,6 +20,8 @@ struct files_flow {
     size_t next;                     /* first path not yet read */
     struct ingest_file *file;        /* those of this turn */
     size_t nfiles, limit;
+    size_t alone_until;              /* paths before this go one by one */
+    unsigned retries;
     struct err scan_err;
     struct work scan, read;
     struct arena *turn;
@@ -30,7 +33,7 @@ struct files_flow {
     STEP(files, count)                                                                                                 \
     STEP(files, read)  /* worker: the next few */                                                                      \
     STEP(files, save)  /* one transaction */                                                                           \
-    STEP(files, saved) /* -> read; after an error of the data, again one file at a time */
+    STEP(files, saved) /* -> read; after an error of the data, the same files one by one; after a conflict -> save */
 FLOW_STEPS(files, FILES_STEPS);
 
 static struct files_flow *files_of(struct flow *f)
@@ -55,7 +58,6 @@ static enum flow_next files_count(struct flow *f)
 {
     struct files_flow *m = files_of(f);
     m->totals->files = m->paths.n;
-    m->limit = INGEST_FILES;
     if (m->opts->on_scan) {
         m->opts->on_scan(m->opts->ctx, m->paths.n);
     }
@@ -97,6 +99,7 @@ static enum flow_next files_read(struct flow *f)
     if (m->next == m->paths.n) {
         return FLOW_DONE;
     }
+    m->limit = m->next < m->alone_until ? 1 : INGEST_FILES;
     m->file = arena_new_array(m->turn, struct ingest_file, m->limit);
     work_start(&m->read, f->loop, run_read);
     return flow_wait(f, &m->read.op, files_STEP_save, INGEST_WORK_MS);
@@ -129,6 +132,7 @@ static enum flow_next files_save(struct flow *f)
 {
     struct files_flow *m = files_of(f);
     m->call = arena_new_array(m->turn, unsigned *, m->nfiles);
+    db_unit_done(&m->save);
     db_unit_init(&m->save, m->pool, m->turn, DB_TX);
     for (size_t i = 0; i < m->nfiles; i++) {
         add_file(m, i);
@@ -158,16 +162,26 @@ static void report(struct files_flow *m, size_t i, const struct err *err)
     }
 }
 
+/* A deadlock or a failed serialisation: the same again works. */
+static bool is_conflict(const struct err *err)
+{
+    return strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "40001") == 0;
+}
+
 static enum flow_next files_saved(struct flow *f)
 {
     struct files_flow *m = files_of(f);
     const struct err *err = m->save.n > 0 && m->save.op.failed ? &m->save.op.err : NULL;
+    if (err && is_conflict(err) && m->retries++ < INGEST_RETRIES) {
+        return flow_goto(f, files_STEP_save);
+    }
     if (err && err->class == ERR_RETRY) {
         f->err = *err;
         return flow_fail(f);
     }
+    m->retries = 0;
     if (err && m->nfiles > 1) {
-        m->limit = 1; /* find the one that the database refuses */
+        m->alone_until = m->next + m->nfiles; /* find the one that the database refuses */
         return flow_goto(f, files_STEP_read);
     }
     for (size_t i = 0; i < m->nfiles; i++) {

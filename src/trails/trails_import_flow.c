@@ -9,6 +9,7 @@ struct import_flow {
     struct trails_import_totals *totals;
     size_t next;          /* file */
     size_t route;         /* of that file */
+    unsigned retries;
     struct trails_read read;
     struct work work;
     struct arena *turn;
@@ -99,12 +100,17 @@ static enum flow_next import_save(struct flow *f)
 static enum flow_next import_saved(struct flow *f)
 {
     struct import_flow *m = import_of(f);
-    const struct trails_read_route *r = &m->read.route.v[m->route++];
+    const struct trails_read_route *r = &m->read.route.v[m->route];
     const struct op *op = &m->save.op;
+    if (op->failed && trails__try_again(&op->err) && m->retries++ < TRAILS_RETRIES) {
+        return flow_goto(f, import_STEP_save);
+    }
     if (op->failed && op->err.class == ERR_RETRY) {
         f->err = op->err;
         return flow_fail(f);
     }
+    m->retries = 0;
+    m->route++;
     report(m, r, !op->failed && db_get_i64(&m->save, 0, 0, 0) != 0, op->failed ? &op->err : NULL);
     return flow_goto(f, import_STEP_save);
 }
