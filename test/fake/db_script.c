@@ -9,7 +9,7 @@
 
 #include "db/internal.h"
 
-enum { MAX_CALLS = 64, MAX_CHECKS = 32, MAX_POOLS = 4 };
+enum { MAX_CALLS = 64, MAX_CHECKS = 40, MAX_POOLS = 4 };
 
 struct param_check {
     unsigned call;
