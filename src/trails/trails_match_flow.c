@@ -310,14 +310,16 @@ static void add_locks(struct match_flow *m, const int64_t *ids)
         db_add(u, &SQL_trails_check_epoch);
         db_p_i64(u, m->epoch);
     }
+    const struct trails_rows *relevant = &m->match.item.relevant;
+    struct columns c = columns_of(m, relevant);
     db_add(u, &SQL_trails_lock_athletes);
     db_p_i64_array(u, ids, m->nactivities);
+    db_p_i64_array(u, c.activity, relevant->n);
     db_add(u, &SQL_trails_lock_activities);
     db_p_i64_array(u, ids, m->nactivities);
-    if (!m->page_route && m->match.item.relevant.n > 0) {
-        struct columns c = columns_of(m, &m->match.item.relevant);
+    if (!m->page_route && relevant->n > 0) {
         db_add(u, &SQL_trails_lock_routes);
-        db_p_text_array(u, c.route, m->match.item.relevant.n);
+        db_p_text_array(u, c.route, relevant->n);
     }
 }
 

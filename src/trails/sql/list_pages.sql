@@ -14,7 +14,9 @@ WITH near AS (
     SELECT activity_id FROM intersections WHERE route_id = $1
 ), paged AS (
     SELECT n.id, ((row_number() OVER (ORDER BY n.id) - 1) / $5)::integer AS page
-    FROM near n JOIN activity_state s ON s.activity_id = n.id
+    FROM near n
+    -- As a scalar it is looked up for each; as a join the planner, who overrates && a hundredfold, would read all states.
+    WHERE (SELECT true FROM activity_state s WHERE s.activity_id = n.id)
 ), pages AS (
     INSERT INTO route_pages (route_id, page, revision, activity_ids)
     SELECT r.id, p.page, r.revision, array_agg(p.id ORDER BY p.id)

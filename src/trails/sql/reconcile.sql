@@ -16,7 +16,7 @@ WITH known AS (
 ), made AS (
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
     SELECT 'trails', kind, prio, ukey, tenant, payload FROM lost
-    WHERE ukey NOT IN (SELECT ukey FROM known) ORDER BY ukey
+    WHERE NOT EXISTS (SELECT FROM known WHERE known.ukey = lost.ukey) ORDER BY ukey
     ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO NOTHING
     RETURNING id
 )
