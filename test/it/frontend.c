@@ -167,7 +167,8 @@ void frontend_asks_all(struct it_db *db, int64_t athlete, const char *token)
     int64_t activities = it_i64(db, "SELECT count(*) FROM activities WHERE athlete_id = %s", id);
     /* The old system did not know where on the route a section lies. */
     bool measured = it_i64(db, "SELECT count(*) FROM pg_attribute WHERE attrelid = "
-                               "'route_sections'::regclass AND attname = 'start_m'") == 1;
+                               "'route_sections'::regclass AND attname = 'start_m'") == 1 &&
+                    it_i64(db, "SELECT count(*) FROM route_sections WHERE start_m IS NULL") == 0;
     for (int i = 0; i < PQntuples(routes); i++) {
         const char *route = PQgetvalue(routes, i, 0);
         struct frontend_counts c = frontend_progress(db, athlete, route);

@@ -1,0 +1,136 @@
+/* `waymark serve` finds work: by the contract's NOTIFY, by a channel of one's own, and by looking
+ * every interval for what no trigger told. It ends by SIGTERM with nothing left behind. */
+#include "it/it.h"
+
+#include <signal.h>
+
+enum {
+    SOON_MS = 2000,
+    LATE_MS = 10000, /* where an interval of a second is in it */
+};
+
+#define DONE(id)                                                                                   \
+    "SELECT EXISTS (SELECT FROM activity_state WHERE activity_id = " #id ") AND EXISTS (SELECT "   \
+    "FROM route_sections WHERE activity_id = " #id ")"
+
+static void must_be_soon(struct it_db *db, const char *condition, int64_t limit_ms)
+{
+    int64_t ms = it_eventually(db, limit_ms, condition);
+    if (ms < 0)
+        fail_msg("not within %lld ms: %s", (long long)limit_ms, condition);
+}
+
+/* A run that polls and reconciles too rarely to help. */
+static void an_insert_is_processed_at_once(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    it_exec(db, "SELECT it.scene()");
+    struct it_proc *p = it_serve(db, IT_LIST("PROCESSOR_INTERVAL=1h", "WAYMARK_PROCESSOR_POLL=1h"));
+    must_be_soon(db, "SELECT NOT EXISTS (SELECT FROM q.job)", LATE_MS);
+    it_exec(db, "SELECT it.walk(30, 1, 0.6, 0.7)");
+    must_be_soon(db, DONE(30), SOON_MS);
+    it_exec(db, "INSERT INTO routes (id, display_name, track) VALUES ('new', 'New', "
+                "it.way(0.2, 0.6, 200))");
+    must_be_soon(db, "SELECT EXISTS (SELECT FROM route_stats WHERE route_id = 'new')", SOON_MS);
+    it_exec(db, "DELETE FROM activities WHERE athlete_id = 2");
+    must_be_soon(db, "SELECT NOT EXISTS (SELECT FROM route_stats WHERE athlete_id = 2)", SOON_MS);
+    it_serve_stop(p);
+    it_holds(db, "NOT EXISTS (SELECT FROM q.instance) AND NOT EXISTS (SELECT FROM q.job)");
+    it_same_as_recomputed(db);
+}
+
+/* What is queued silently waits for somebody who calls the channel. */
+static void a_channel_of_ones_own_wakes_it(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    it_exec(db, "SELECT it.scene()");
+    struct it_proc *p = it_serve(db, IT_LIST("POSTGRES_LISTEN_CHANNEL=my Own channel",
+                                             "PROCESSOR_INTERVAL=1h", "WAYMARK_PROCESSOR_POLL=1h"));
+    must_be_soon(db, "SELECT NOT EXISTS (SELECT FROM q.job)", LATE_MS);
+    it_pause_ms(500); /* it looks once more after its last job */
+    it_exec(db, "SET session_replication_role = replica; SELECT it.walk(30, 1, 0.6, 0.7);"
+                "SELECT waymark_queue_matches('{30}', '{1}');"
+                "RESET session_replication_role");
+    assert_int_equal(it_eventually(db, 500, DONE(30)), -1);
+    it_exec(db, "NOTIFY \"my Own channel\"");
+    must_be_soon(db, DONE(30), SOON_MS);
+    it_exec(db, "SELECT it.walk(31, 1, 0.6, 0.7)"); /* the contract's channel still counts */
+    must_be_soon(db, DONE(31), SOON_MS);
+    it_serve_stop(p);
+    it_same_as_recomputed(db);
+}
+
+static void what_no_trigger_told_is_found_in_time(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    it_exec(db, "SELECT it.scene()");
+    struct it_proc *p = it_serve(db, IT_LIST("PROCESSOR_INTERVAL=1s", "WAYMARK_PROCESSOR_POLL=1h"));
+    must_be_soon(db, "SELECT NOT EXISTS (SELECT FROM q.job)", LATE_MS);
+    it_exec(db, "SET session_replication_role = replica; SELECT it.walk(30, 2, 0.1, 0.3);"
+                "INSERT INTO routes (id, display_name, track, length) VALUES ('new', 'New', "
+                "it.way(0.2, 0.6, 200), 0);"
+                "UPDATE activities SET summary_track = it.way(0.5, 0.6, 40), revision = revision + "
+                "1 WHERE id = 8;"
+                "RESET session_replication_role");
+    must_be_soon(db, DONE(30), LATE_MS);
+    must_be_soon(db, "SELECT EXISTS (SELECT FROM route_stats WHERE route_id = 'new')", LATE_MS);
+    must_be_soon(db,
+                 "SELECT NOT EXISTS (SELECT FROM q.job) AND NOT EXISTS (SELECT FROM processing "
+                 "WHERE NOT processed)",
+                 LATE_MS);
+    it_serve_stop(p);
+    it_same_as_recomputed(db);
+}
+
+/* At start it does what was left over; stopped in the middle it gives back what it has not done. */
+static void stopped_in_the_middle_it_loses_nothing(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    it_exec(db, "SELECT it.scene()");
+    it_exec(db, "SELECT it.walk(100 + n, 1, 0.003 * n, 0.3 + 0.003 * n) "
+                "FROM generate_series(1, 150) n");
+    const char *const *slow = IT_LIST("PROCESSOR_BATCH_SIZE=1", "PROCESSOR_CONCURRENCY=2");
+    struct it_proc *p = it_start(db, slow, IT_LIST("serve"));
+    must_be_soon(db, "SELECT count(*) > 20 FROM activity_state", 30000);
+    it_serve_stop(p);
+    it_holds(db, "NOT EXISTS (SELECT FROM q.instance) AND NOT EXISTS (SELECT FROM q.job WHERE "
+                 "state = 'running')");
+    it_process(db);
+    it_same_as_recomputed(db);
+}
+
+static void many_instances_share_the_work(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    it_exec(db, "SELECT it.scene()");
+    it_exec(db, "SELECT it.walk(100 + n, 1 + n %% 3, 0.003 * n, 0.3 + 0.003 * n) "
+                "FROM generate_series(1, 120) n");
+    struct it_proc *p[4];
+    for (int i = 0; i < 4; i++)
+        p[i] = it_start(db, IT_LIST("PROCESSOR_BATCH_SIZE=3"), IT_LIST("process"));
+    for (int i = 0; i < 4; i++) {
+        struct it_result r = it_wait(p[i], 60000);
+        if (r.status != 0)
+            fail_msg("%s", r.err);
+    }
+    it_holds(db, "NOT EXISTS (SELECT FROM (SELECT count(*) FROM q.done WHERE kind = 'match' AND "
+                 "outcome = 'done' GROUP BY id) d WHERE count > 1)");
+    it_same_as_recomputed(db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IT_TEST(an_insert_is_processed_at_once),
+        IT_TEST(a_channel_of_ones_own_wakes_it),
+        IT_TEST(what_no_trigger_told_is_found_in_time),
+        IT_TEST(stopped_in_the_middle_it_loses_nothing),
+        IT_TEST(many_instances_share_the_work),
+    };
+    return cmocka_run_group_tests(tests, it_up, it_down);
+}
