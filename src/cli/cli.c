@@ -59,20 +59,56 @@ const struct cli_command cli_commands[] = {
 };
 const size_t cli_command_count = COUNT_OF(cli_commands);
 
+/* All commands, or those of a group ("route"). */
+static void list_commands(const char *group, FILE *out)
+{
+    size_t n = group ? strlen(group) : 0;
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const struct cli_command *cmd = &cli_commands[i];
+        if (!group || (strncmp(cmd->name, group, n) == 0 && cmd->name[n] == ' ')) {
+            char line[64];
+            snprintf(line, sizeof(line), "%s %s", cmd->name, cmd->operands);
+            fprintf(out, "  %-24s %s\n", line, cmd->summary);
+        }
+    }
+}
+
 static void print_usage(FILE *out)
 {
     fputs("waymark " WAYMARK_VERSION
           ": how much of every long-distance trail you have covered\n\nCommands:\n",
           out);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        char line[64];
-        snprintf(line, sizeof(line), "%s %s", cli_commands[i].name, cli_commands[i].operands);
-        fprintf(out, "  %-24s %s\n", line, cli_commands[i].summary);
-    }
+    list_commands(NULL, out);
     fputs("\n`waymark COMMAND --help` tells its options. Exit status: 0 done, 1 failed, 2 usage, "
-          "75 try again,\n"
-          "78 configuration.\n",
+          "75 try again,\n78 configuration.\n",
           out);
+}
+
+static bool is_group(const char *word)
+{
+    size_t n = strlen(word);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (strncmp(cli_commands[i].name, word, n) == 0 && cli_commands[i].name[n] == ' ') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No command was given, or none that there is. */
+static int no_command(int argc, char **argv)
+{
+    const char *last = argc > 1 ? argv[argc - 1] : "";
+    bool help = strcmp(last, "--help") == 0 || strcmp(last, "-h") == 0 || strcmp(last, "help") == 0;
+    if (argc > 1 && is_group(argv[1])) {
+        fprintf(help ? stdout : stderr, "waymark %s: one of these\n", argv[1]);
+        list_commands(argv[1], help ? stdout : stderr);
+    } else if (argc == 1 || help) {
+        print_usage(help ? stdout : stderr);
+    } else {
+        fprintf(stderr, "waymark: there is no command \"%s\": see waymark help\n", argv[1]);
+    }
+    return help ? 0 : 2;
 }
 
 static bool takes(const struct cli_command *cmd, const char *name)
@@ -163,12 +199,15 @@ static int take_option(struct cli *c, int argc, char **argv, int at)
 
 static int parse(struct cli *c, int argc, char **argv, int at)
 {
+    static char help[] = "--help";
     bool literal = false;
     c->operand = arena_new_array(c->arena, const char *, (size_t)argc + 1);
     while (at < argc) {
         int used = 1;
         if (!literal && strcmp(argv[at], "--") == 0) {
             literal = true;
+        } else if (!literal && strcmp(argv[at], "-h") == 0) {
+            used = take_option(c, 1, (char *[]){help}, 0);
         } else if (!literal && strncmp(argv[at], "--", 2) == 0) {
             used = take_option(c, argc, argv, at);
         } else {
@@ -244,14 +283,12 @@ int cli_main(int argc, char **argv, char **envp)
 {
     int words = 0;
     const struct cli_command *cmd = find_command(argc, argv, &words);
-    bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0);
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("waymark " WAYMARK_VERSION);
         return 0;
     }
     if (!cmd) {
-        print_usage(help ? stdout : stderr);
-        return help ? 0 : 2;
+        return no_command(argc, argv);
     }
     struct cli c = {.command = cmd, .arena = arena_new(0), .envp = envp};
     int rc = parse(&c, argc, argv, words + 1);

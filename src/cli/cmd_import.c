@@ -86,7 +86,7 @@ struct flow *cli_import(struct cli *c)
     int64_t athlete;
     if (!cli_option(c, "athlete")) {
         (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
-                      "waymark import needs --athlete ID: whose activities are these?");
+                      "import needs --athlete ID: whose activities are these?");
         return NULL;
     }
     if (cli_option_i64(c, "athlete", 1, INT64_MAX, 0, &athlete) != 0) {

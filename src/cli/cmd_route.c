@@ -378,6 +378,8 @@ struct remove_flow {
     struct cli *c;
     size_t next;
     struct db_unit u;
+    struct buf out;
+    struct json_out json;
 };
 #define REMOVE_STEPS(STEP)                                                                         \
     STEP(remove, ask)                                                                              \
@@ -389,6 +391,10 @@ static enum flow_next remove_ask(struct flow *f)
     struct remove_flow *r = container_of(f, struct remove_flow, f);
     db_unit_done(&r->u);
     if (r->next == r->c->noperands) {
+        if (r->c->json) {
+            jo_end_array(&r->json);
+            puts(r->out.p);
+        }
         return FLOW_DONE;
     }
     db_unit_init(&r->u, r->c->app.pool, f->arena, 0);
@@ -402,10 +408,17 @@ static enum flow_next remove_report(struct flow *f)
 {
     struct remove_flow *r = container_of(f, struct remove_flow, f);
     const char *id = r->c->operand[r->next++];
-    if (db_affected(&r->u, 0) == 0) {
+    bool removed = db_affected(&r->u, 0) > 0;
+    if (!removed) {
         fprintf(stderr, "waymark: there is no route \"%s\": see waymark route list\n", id);
         r->c->status = 1;
-    } else if (!r->c->json) {
+    }
+    if (r->c->json) {
+        jo_begin_object(&r->json, NULL);
+        jo_str(&r->json, "id", id);
+        jo_bool(&r->json, "removed", removed);
+        jo_end_object(&r->json);
+    } else if (removed) {
         printf("%s: removed\n", id);
     }
     return flow_goto(f, remove_STEP_ask);
@@ -413,7 +426,9 @@ static enum flow_next remove_report(struct flow *f)
 
 static void remove_end(struct flow *f)
 {
-    db_unit_done(&container_of(f, struct remove_flow, f)->u);
+    struct remove_flow *r = container_of(f, struct remove_flow, f);
+    db_unit_done(&r->u);
+    buf_done(&r->out);
 }
 
 static const struct flow_def remove_def = {"route_remove", remove_steps, remove_STEP_COUNT,
@@ -423,5 +438,9 @@ struct flow *cli_route_remove(struct cli *c)
 {
     struct remove_flow *r = flow_new(c->app.loop, &remove_def, sizeof(*r), 0);
     r->c = c;
+    r->json.buf = &r->out;
+    if (c->json) {
+        jo_begin_array(&r->json, NULL);
+    }
     return &r->f;
 }

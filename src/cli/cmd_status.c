@@ -188,17 +188,24 @@ static void show_instances(struct cli *c, const struct db_unit *u)
     cli_table_print(&t, stdout);
 }
 
+/* For people and for psql; without a password. Caller frees. */
+static char *address_of(const struct cli *c)
+{
+    char *url = db_url_redacted(c->app.db.url);
+    char *port = c->app.cluster ? strstr(url, " port=") : NULL;
+    if (port) {
+        *port = '\0'; /* what follows is the default of every client */
+    }
+    return url;
+}
+
 static void show_text(struct cli *c, const struct db_unit *u)
 {
     int64_t v[8];
     for (int i = 0; i < 8; i++) {
         v[i] = db_get_i64(u, CALL_OVERVIEW, 0, i);
     }
-    char *url = db_url_redacted(c->app.db.url);
-    char *port = c->app.cluster ? strstr(url, " port=") : NULL;
-    if (port) {
-        *port = '\0'; /* what follows is the default of every client */
-    }
+    char *url = address_of(c);
     printf("database   %s%s%s, %.1f MB, schema %lld\n",
            c->app.cluster ? "private, for psql: \"" : "", url, c->app.cluster ? "\"" : "",
            (double)v[7] / 1e6, (long long)v[6]);
@@ -226,7 +233,11 @@ static void show_json(struct cli *c, const struct db_unit *u)
         "pairs_listed", "activities_unusable", "schema", "database_bytes"};
     struct buf out = {0};
     struct json_out j = {.buf = &out};
+    char *url = address_of(c);
     jo_begin_object(&j, NULL);
+    jo_str(&j, "database", url);
+    jo_bool(&j, "private", c->app.cluster != NULL);
+    mem_free(url);
     for (int i = 0; i < (int)COUNT_OF(name); i++) {
         jo_i64(&j, name[i], db_get_i64(u, CALL_OVERVIEW, 0, i));
     }
@@ -254,7 +265,6 @@ static void show_json(struct cli *c, const struct db_unit *u)
     jo_end_object(&j);
     puts(out.p);
     buf_done(&out);
-    (void)c;
 }
 
 static enum flow_next status_show(struct flow *f)
