@@ -106,6 +106,7 @@ static enum flow_next route_list(struct flow *f)
         db_p_text_array(u, &id, 1);
         db_add(u, &SQL_trails_forget_pages);
         db_p_text(u, r->id);
+        db_p_i64(u, r->revision);
         db_add(u, &SQL_trails_list_pages);
         db_p_text(u, r->id);
         db_p_i64(u, r->revision);

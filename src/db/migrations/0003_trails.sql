@@ -155,14 +155,15 @@ CREATE TRIGGER waymark_track_updated AFTER UPDATE ON activity_tracks REFERENCING
 CREATE TRIGGER waymark_track_deleted AFTER DELETE ON activity_tracks REFERENCING OLD TABLE AS changed_rows
     FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION waymark_track_changed();
 
+-- Never the same again, whatever is deleted and inserted under one id: instances keep prepared routes by id and revision.
+CREATE SEQUENCE route_revisions START 2;
+
 CREATE FUNCTION waymark_route_revise() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        NEW.length := ST_Length(NEW.track);
-    ELSIF NEW.track::geometry::bytea IS DISTINCT FROM OLD.track::geometry::bytea OR NEW.id <> OLD.id
+    IF TG_OP = 'INSERT' OR NEW.track::geometry::bytea IS DISTINCT FROM OLD.track::geometry::bytea OR NEW.id <> OLD.id
             OR NEW.tolerance_m <> OLD.tolerance_m THEN
         NEW.length := ST_Length(NEW.track);
-        NEW.revision := OLD.revision + 1;
+        NEW.revision := nextval('route_revisions');
     END IF;
     RETURN NEW;
 END $$;
@@ -212,6 +213,7 @@ BEGIN
 END $$;
 
 -- What is left of a page: if all of it is done the page goes, else it stays shorter, with a job of its own.
+-- A job that read nothing, because its page was of an older revision, may find a new page here: that one stays whole.
 CREATE FUNCTION waymark_page_done(route text, number integer, of_revision bigint, done bigint[]) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     rest bigint[];
@@ -219,11 +221,11 @@ BEGIN
     SELECT array_agg(u.id ORDER BY u.id) INTO rest
     FROM route_pages p, unnest(p.activity_ids) u(id) JOIN activities a ON a.id = u.id
     WHERE p.route_id = route AND p.page = number AND p.revision = of_revision AND u.id <> ALL (done);
-    IF rest IS NULL OR cardinality(done) = 0 THEN
+    IF rest IS NULL THEN
         DELETE FROM route_pages WHERE route_id = route AND page = number AND revision = of_revision;
         RETURN;
     END IF;
-    UPDATE route_pages SET activity_ids = rest WHERE route_id = route AND page = number;
+    UPDATE route_pages SET activity_ids = rest WHERE route_id = route AND page = number AND revision = of_revision;
     INSERT INTO q.job (queue, kind, prio, ukey, payload)
     VALUES ('trails', 'page', 10, 'page:' || route || ':' || number, jsonb_build_object('route', route, 'page', number))
     ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
