@@ -85,9 +85,7 @@ static enum flow_next process_survey(struct flow *f)
     return ask_counts(f, process_STEP_begin);
 }
 
-/* ---- progress
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- progress ------------------------------------------------------------------------ */
 
 struct recount {
     struct flow f;
@@ -150,9 +148,7 @@ static void on_tick(void *ctx)
     cli_progress_set(&w->progress, done, w->total > done ? w->total : done + 1);
 }
 
-/* ---- the work
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the work ------------------------------------------------------------------------ */
 
 static enum flow_next process_begin(struct flow *f)
 {

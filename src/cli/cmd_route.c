@@ -100,9 +100,7 @@ static struct flow *view_new(struct cli *c, int (*show)(struct route_view *v))
     return &v->f;
 }
 
-/* ---- list
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- list ---------------------------------------------------------------------------- */
 
 static int list_json(struct route_view *v)
 {
@@ -171,9 +169,7 @@ struct flow *cli_route_list(struct cli *c)
     return view_new(c, list_show);
 }
 
-/* ---- show
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- show ---------------------------------------------------------------------------- */
 
 static int write_svg(struct route_view *v, const char *path)
 {
@@ -233,9 +229,13 @@ struct flow *cli_route_show(struct cli *c)
     return view_new(c, show_show);
 }
 
-/* ---- gaps
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- gaps ---------------------------------------------------------------------------- */
+
+/* Where it ends on the route: on a ring that may be past the start. */
+static double gap_end_m(const struct trails_gap *g)
+{
+    return g->part[g->nparts - 1].b;
+}
 
 static void gaps_table(struct route_view *v, size_t n)
 {
@@ -249,7 +249,7 @@ static void gaps_table(struct route_view *v, size_t n)
         const char **cell = cli_table_row(&t);
         cell[0] = arena_printf(c->arena, "%.2f", (g->iv.b - g->iv.a) / 1000);
         cell[1] = arena_printf(c->arena, "%.2f", g->iv.a / 1000);
-        cell[2] = arena_printf(c->arena, "%.2f", g->iv.b / 1000);
+        cell[2] = arena_printf(c->arena, "%.2f", gap_end_m(g) / 1000);
         cell[3] = arena_printf(c->arena, "%.5f,%.5f", g->from.lat, g->from.lon);
         cell[4] = arena_printf(c->arena, "%.5f,%.5f", g->to.lat, g->to.lon);
     }
@@ -262,12 +262,14 @@ static void gap_line(struct route_view *v, const struct trails_gap *g, struct bu
     const double *measure;
     size_t first, last;
     (void)geo_route_lattice(v->cov.route, &pt, &measure);
-    geo_route_cut(v->cov.route, g->iv, &first, &last);
-    for (size_t i = first; i <= last; i++) {
-        if (gpx) {
-            buf_printf(out, "<trkpt lat=\"%.7f\" lon=\"%.7f\"/>", pt[i].lat, pt[i].lon);
-        } else {
-            buf_printf(out, "%s[%.7f,%.7f]", i > first ? "," : "", pt[i].lon, pt[i].lat);
+    for (size_t k = 0; k < g->nparts; k++) {
+        geo_route_cut(v->cov.route, g->part[k], &first, &last);
+        for (size_t i = first; i <= last; i++) {
+            if (gpx) {
+                buf_printf(out, "<trkpt lat=\"%.7f\" lon=\"%.7f\"/>", pt[i].lat, pt[i].lon);
+            } else {
+                buf_printf(out, "%s[%.7f,%.7f]", k > 0 || i > first ? "," : "", pt[i].lon, pt[i].lat);
+            }
         }
     }
 }
@@ -281,7 +283,7 @@ static void gaps_gpx(struct route_view *v, size_t n, struct buf *out)
     for (size_t i = 0; i < n; i++) {
         const struct trails_gap *g = &v->cov.gap[i];
         buf_printf(out, "<trk><name>km %.1f to %.1f (%.1f km)</name><trkseg>", g->iv.a / 1000,
-                   g->iv.b / 1000, (g->iv.b - g->iv.a) / 1000);
+                   gap_end_m(g) / 1000, (g->iv.b - g->iv.a) / 1000);
         gap_line(v, g, out, true);
         buf_puts(out, "</trkseg></trk>\n");
     }
@@ -297,7 +299,7 @@ static void gaps_geojson(struct route_view *v, size_t n, struct buf *out)
                    "%s\n{\"type\":\"Feature\",\"properties\":{\"start_m\":%.1f,\"end_m\":%.1f,"
                    "\"length_m\":%.1f},"
                    "\"geometry\":{\"type\":\"LineString\",\"coordinates\":[",
-                   i ? "," : "", g->iv.a, g->iv.b, g->iv.b - g->iv.a);
+                   i ? "," : "", g->iv.a, gap_end_m(g), g->iv.b - g->iv.a);
         gap_line(v, g, out, false);
         buf_puts(out, "]}}");
     }
@@ -313,7 +315,7 @@ static void gaps_json(struct route_view *v, size_t n, struct buf *out)
         jo_begin_object(&j, NULL);
         jo_f64(&j, "length_m", g->iv.b - g->iv.a, 1);
         jo_f64(&j, "start_m", g->iv.a, 1);
-        jo_f64(&j, "end_m", g->iv.b, 1);
+        jo_f64(&j, "end_m", gap_end_m(g), 1);
         jo_f64(&j, "from_lat", g->from.lat, 6);
         jo_f64(&j, "from_lon", g->from.lon, 6);
         jo_f64(&j, "to_lat", g->to.lat, 6);
@@ -369,9 +371,7 @@ struct flow *cli_route_gaps(struct cli *c)
     return view_new(c, gaps_show);
 }
 
-/* ---- remove
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- remove -------------------------------------------------------------------------- */
 
 struct remove_flow {
     struct flow f;

@@ -32,9 +32,12 @@ void trails_kinds(struct trails *t, struct jobs_kind out[TRAILS_KINDS]);
 struct flow *trails_reconcile_flow(struct db_pool *pool, int64_t *found);
 
 /* The stretches of a route that an athlete has not covered, longest first. Gaps are computed in C from the ledger so
- * that they and covered_length always add up to the route's length. */
+ * that they and covered_length always add up to the route's length. On a ring the gap over the start is one gap: its end
+ * lies beyond the route's length, and it has two parts. */
 struct trails_gap {
     struct geo_interval iv;
+    struct geo_interval part[2];
+    size_t nparts;
     struct geo_pt from, to;
 };
 struct trails_coverage {

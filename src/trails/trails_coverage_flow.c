@@ -63,6 +63,29 @@ static int longest_first(const void *a, const void *b)
     return x->iv.a < y->iv.a ? -1 : x->iv.a > y->iv.a;
 }
 
+static struct trails_gap gap_of(const struct geo_route *r, struct geo_interval iv)
+{
+    return (struct trails_gap){
+        .iv = iv, .part = {iv}, .nparts = 1, .from = geo_route_at(r, iv.a), .to = geo_route_at(r, iv.b)};
+}
+
+static void fill_gaps(struct trails_coverage *out, const struct geo_interval *gap, size_t n, struct arena *a)
+{
+    double length = out->length_m;
+    out->gap = arena_new_array(a, struct trails_gap, n + 1);
+    bool over_start = geo_route_closed(out->route) && n > 1 && gap[0].a == 0 && gap[n - 1].b == length;
+    for (size_t i = over_start; i < n; i++) {
+        out->gap[out->ngaps++] = gap_of(out->route, gap[i]);
+    }
+    if (over_start) {
+        struct trails_gap *last = &out->gap[out->ngaps - 1];
+        last->iv.b = length + gap[0].b;
+        last->part[last->nparts++] = gap[0];
+        last->to = geo_route_at(out->route, gap[0].b);
+    }
+    qsort(out->gap, out->ngaps, sizeof(*out->gap), longest_first);
+}
+
 static enum flow_next coverage_sort(struct flow *f)
 {
     struct coverage_flow *c = coverage_of(f);
@@ -87,12 +110,7 @@ static enum flow_next coverage_sort(struct flow *f)
     }
     out->covered_m = geo_intervals_length(out->covered, n);
     struct geo_interval *gap = arena_new_array(f->arena, struct geo_interval, n + 1);
-    out->ngaps = geo_intervals_gaps(out->covered, n, out->length_m, gap);
-    out->gap = arena_new_array(c->a, struct trails_gap, out->ngaps + 1);
-    for (size_t i = 0; i < out->ngaps; i++) {
-        out->gap[i] = (struct trails_gap){gap[i], geo_route_at(out->route, gap[i].a), geo_route_at(out->route, gap[i].b)};
-    }
-    qsort(out->gap, out->ngaps, sizeof(*out->gap), longest_first);
+    fill_gaps(out, gap, geo_intervals_gaps(out->covered, n, out->length_m, gap), c->a);
     return FLOW_DONE;
 }
 

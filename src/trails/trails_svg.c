@@ -93,9 +93,7 @@ static void thin_out(struct map *m, const struct geo_pt *pt, size_t n)
     }
 }
 
-/* ---- text
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- text ---------------------------------------------------------------------------- */
 
 static void put_escaped(const char *s, struct buf *out)
 {
@@ -188,9 +186,7 @@ static void put_label(struct map *m, double x, double y, const char *text, doubl
         (b.x0 + b.x1) / 2, b.y1 - 4 - size * 0.1, size, style, text);
 }
 
-/* ---- the line
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the line ------------------------------------------------------------------------ */
 
 /* Vertices closer than a pixel and a half to the last one drawn are left out. */
 static void draw_part(struct map *m, const struct trails_coverage *c, struct geo_interval iv,
@@ -264,7 +260,7 @@ static void label_gaps(struct map *m, const struct trails_coverage *c)
 {
     for (size_t i = 0; i < c->ngaps && i < MAX_GAP_LABELS; i++) {
         double length = c->gap[i].iv.b - c->gap[i].iv.a;
-        struct geo_pt mid = geo_route_at(c->route, (c->gap[i].iv.a + c->gap[i].iv.b) / 2);
+        struct geo_pt mid = geo_route_at(c->route, fmod((c->gap[i].iv.a + c->gap[i].iv.b) / 2, c->length_m));
         char text[32];
         if (length < 0.05 * (c->gap[0].iv.b - c->gap[0].iv.a) || length / 111195 * m->scale < 4) {
             return;
@@ -275,9 +271,7 @@ static void label_gaps(struct map *m, const struct trails_coverage *c)
     }
 }
 
-/* ---- around it
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- around it ----------------------------------------------------------------------- */
 
 static void draw_head(struct map *m, const struct trails_coverage *c)
 {
@@ -338,7 +332,9 @@ void trails_draw_svg(const struct trails_coverage *c, struct buf *out)
     buf_puts(out, "</title>\n<rect width=\"100%\" height=\"100%\" fill=\"" PAPER_COLOUR "\"/>\n");
     draw_head(&m, c);
     for (size_t i = 0; i < c->ngaps; i++) {
-        draw_part(&m, c, c->gap[i].iv, MISSING_STYLE);
+        for (size_t k = 0; k < c->gap[i].nparts; k++) {
+            draw_part(&m, c, c->gap[i].part[k], MISSING_STYLE);
+        }
     }
     /* Without round ends, which would cover short gaps. */
     for (size_t i = 0; i < c->ncovered; i++) {
