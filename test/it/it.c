@@ -11,7 +11,6 @@ enum { KEPT_MAX = 4096, OPEN_MAX_DBS = 16 };
 static struct pg_cluster *cluster;
 static char home[64];
 static unsigned serial;
-static bool template_begun, template_made;
 static char *kept[KEPT_MAX];
 static unsigned nkept;
 static PGresult *result[KEPT_MAX];
@@ -142,50 +141,93 @@ static struct it_db *open_database(const char *name)
     return db;
 }
 
-struct it_db *it_db_bare(bool with_postgis)
+static struct it_db *named_database(const char *name)
 {
-    const char *name = it_format("it_%u", ++serial);
-    if (!pg_cluster_database(cluster, name, with_postgis)) {
+    if (!pg_cluster_database(cluster, name, true)) {
         print_message("skipped: the server has no PostGIS (Debian: postgresql-15-postgis-3)\n");
         exit(77);
     }
     return open_database(name);
 }
 
-/* Migrated once a program; a test's database is a copy of it. */
-static void make_template(void)
+struct it_db *it_db_bare(bool with_postgis)
 {
-    if (template_begun)
-        fail_msg("there is no migrated database to copy");
-    template_begun = true;
-    if (!pg_cluster_database(cluster, "it_template", true)) {
-        print_message("skipped: the server has no PostGIS (Debian: postgresql-15-postgis-3)\n");
-        exit(77);
+    const char *name = it_format("it_%u", ++serial);
+    if (with_postgis)
+        return named_database(name);
+    (void)pg_cluster_database(cluster, name, false);
+    return open_database(name);
+}
+
+static struct it_db *create_database(const char *name, const char *from)
+{
+    /* A template must have no sessions; those of the process that filled it may take a moment to
+     * go. */
+    for (int64_t until = it_now_ms() + 5000; it_now_ms() < until; it_pause_ms(20)) {
+        if (pg_cluster_i64(
+                cluster, "postgres",
+                it_format("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s'", from)) == 0)
+            break;
     }
-    struct it_db *db = open_database("it_template");
+    pg_cluster_exec(cluster, "postgres", it_format("CREATE DATABASE %s TEMPLATE %s", name, from));
+    return open_database(name);
+}
+
+static void close_last_database(void)
+{
+    PQfinish(database[--ndatabases].pg);
+}
+
+/* Made once a program; a test's database is a copy of it. */
+static const char *template_with(const char *name, void (*fill)(struct it_db *db))
+{
+    static const char *made[4];
+    unsigned i = 0;
+    while (made[i] != NULL && strcmp(made[i], name) != 0)
+        i++;
+    if (made[i] != NULL)
+        return name;
+    made[i] = name; /* should filling it fail, the others need not try */
+    fill(name[0] == 'm' ? named_database(name) : create_database(name, "migrated"));
+    close_last_database();
+    return name;
+}
+
+static void fill_migrated(struct it_db *db)
+{
     it_must(db, NULL, IT_LIST("migrate"), 0);
     it_helpers(db);
-    PQfinish(db->pg); /* a template must have no connections */
-    ndatabases--;
-    template_made = true;
+}
+
+static void fill_scene(struct it_db *db)
+{
+    it_exec(db, "SELECT it.scene()");
+    it_process(db);
 }
 
 struct it_db *it_db_new(void)
 {
-    if (!template_made)
-        make_template();
-    const char *name = it_format("it_%u", ++serial);
-    /* The migrating process' own sessions may take a moment to go. */
-    for (int64_t until = it_now_ms() + 5000;; it_pause_ms(20)) {
-        if (pg_cluster_i64(cluster, "postgres",
-                           "SELECT count(*) FROM pg_stat_activity WHERE datname = 'it_template'") ==
-                0 ||
-            it_now_ms() > until)
-            break;
+    return create_database(it_format("it_%u", ++serial), template_with("migrated", fill_migrated));
+}
+
+struct it_db *it_db_scene(void)
+{
+    (void)template_with("migrated", fill_migrated);
+    return create_database(it_format("it_%u", ++serial), template_with("scene", fill_scene));
+}
+
+struct it_db *it_db_again(void)
+{
+    static bool made;
+    if (!made) {
+        (void)create_database("again", template_with("migrated", fill_migrated));
+        made = true;
+        return &database[ndatabases - 1];
     }
-    pg_cluster_exec(cluster, "postgres",
-                    it_format("CREATE DATABASE %s TEMPLATE it_template", name));
-    return open_database(name);
+    struct it_db *db = open_database("again");
+    it_exec(db, "TRUNCATE athletes, routes CASCADE; TRUNCATE q.job, q.done, q.dead, q.instance;"
+                "UPDATE route_epoch SET epoch = 1");
+    return db;
 }
 
 void it_helpers(struct it_db *db)

@@ -49,11 +49,16 @@ struct it_db {
 };
 /* Migrated by the binary, with the functions of it_helpers. */
 struct it_db *it_db_new(void);
+/* With it.scene() in it, processed. */
+struct it_db *it_db_scene(void);
+/* One that is emptied and used again and again: for what a test needs only once. */
+struct it_db *it_db_again(void);
 /* Empty. */
 struct it_db *it_db_bare(bool with_postgis);
 /* The schema `it`: it.way(from, to, n, east) a part of a wavy line of about 24 km northwards, by
  * share, in n pieces, moved east by so many degrees; it.ring(lat, lon, radius_m, n) a ring;
- * it.walk(id, athlete, from, to, east) inserts an activity along the line as a frontend does. */
+ * it.walk(id, athlete, from, to, east) inserts an activity along the line as a frontend does;
+ * it.scene() a small history of three athletes. */
 void it_helpers(struct it_db *db);
 
 void it_exec(struct it_db *db, const char *fmt, ...) IT_PRINTF(2, 3);
@@ -118,5 +123,5 @@ void it_same_tables(struct it_db *got, struct it_db *want);
 void it_copy_inputs(struct it_db *from, struct it_db *to);
 /* A new database with the same input, processed. */
 struct it_db *it_recomputed(struct it_db *db);
-/* db's tables are those of it_recomputed. */
+/* db's tables are those of the same input, processed in it_db_again. */
 void it_same_as_recomputed(struct it_db *db);

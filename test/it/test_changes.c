@@ -151,9 +151,7 @@ static const struct change changes[] = {
 static void ends_as_if_inserted_anew(void **state)
 {
     const struct change *c = *state;
-    struct it_db *db = it_db_new();
-    it_exec(db, "SELECT it.scene()");
-    it_process(db);
+    struct it_db *db = it_db_scene();
     const char *before = it_digest(db);
     it_script(db, it_format("BEGIN; %s; COMMIT", c->sql));
     it_holds(db, "%s", c->at_once);
@@ -182,10 +180,8 @@ static void changes_before_the_first_run_count_too(void **state)
 static void many_changes_in_a_row_add_up(void **state)
 {
     (void)state;
-    struct it_db *db = it_db_new();
-    it_exec(db, "SELECT it.scene()");
-    it_exec(db, "INSERT INTO athletes (id) VALUES (4), (77) ON CONFLICT DO NOTHING");
-    it_process(db);
+    struct it_db *db = it_db_scene();
+    it_exec(db, "INSERT INTO athletes (id) VALUES (4)");
     for (int i = 0; i < 4; i++) {
         it_exec(db, "SELECT it.walk(200 + %d, 1 + %d, 0.1 * %d, 0.1 * %d + 0.2)", i, i % 3, i, i);
         it_exec(db,
