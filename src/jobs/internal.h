@@ -119,4 +119,4 @@ int64_t jobs__now(const struct jobs *q);
 
 /* jobs_place.c: names this machine and process. */
 void jobs__place(struct buf *out);
-int64_t jobs__pid_started(int pid); /* clock ticks after boot; 0: no such process */
+int64_t jobs__pid_started(int pid); /* clock ticks after boot; 0: no such process, or a zombie */

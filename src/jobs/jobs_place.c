@@ -45,6 +45,9 @@ int64_t jobs__pid_started(int pid)
         return 0;
     }
     const char *p = strrchr(text, ')');
+    if (p && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0)) {
+        return 0;
+    }
     for (int field = 2; p && field < 22; field++) {
         p = strchr(p + 1, ' ');
     }
