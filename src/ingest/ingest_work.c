@@ -97,7 +97,7 @@ static void time_span(const struct geo_track *t, int64_t *start_us, int64_t *ela
         }
     }
     *start_us = isnan(first) ? INT64_MIN : (int64_t)(first * 1e6);
-    *elapsed_s = isnan(first) || last < first || last - first > INT32_MAX ? -1 : (int64_t)(last - first);
+    *elapsed_s = isnan(first) || last <= first || last - first > INT32_MAX ? -1 : (int64_t)(last - first);
 }
 
 static int convert(const struct geo_feature *feature, int64_t id, struct ingest_activity *out, struct err *err)
