@@ -2,17 +2,11 @@
  * database, and a queue on it. */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "fake/db_script.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
 #include "trails/trails.h"
+#include "unit/base/helper.h"
 
 enum { RIG_WORK, RIG_BEAT }; /* pools, in the order in which they are opened */
 #define RIG_CLAIM         "jobs_due jobs_claim jobs_next_due jobs_suspects"

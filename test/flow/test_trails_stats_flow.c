@@ -159,19 +159,19 @@ static void test_coverage(void **state)
     rig_flow(&w.r, trails_coverage_flow(w.r.pool, "walk", 500, w.r.arena, &c), &op);
     assert_false(op.failed);
     assert_string_equal(c.display_name, "The Walk");
-    assert_float_equal(c.covered_m, 3500, 1e-6);
+    assert_near(c.covered_m, 3500, 1e-6);
     assert_true(c.length_m > 7700 && c.length_m < 7800);
     assert_int_equal(c.ngaps, 2); /* longest first */
-    assert_float_equal(c.gap[0].iv.a, 4000, 1e-6);
-    assert_float_equal(c.gap[0].iv.b, c.length_m, 1e-6);
-    assert_float_equal(c.gap[0].to.lon, 7.1, 1e-9);
-    assert_float_equal(c.gap[1].iv.a, 1000, 1e-6);
-    assert_float_equal(c.gap[1].iv.b, 1500, 1e-6);
+    assert_near(c.gap[0].iv.a, 4000, 1e-6);
+    assert_near(c.gap[0].iv.b, c.length_m, 1e-6);
+    assert_near(c.gap[0].to.lon, 7.1, 1e-9);
+    assert_near(c.gap[1].iv.a, 1000, 1e-6);
+    assert_near(c.gap[1].iv.b, 1500, 1e-6);
     double gaps = 0;
     for (size_t i = 0; i < c.ngaps; i++) {
         gaps += c.gap[i].iv.b - c.gap[i].iv.a;
     }
-    assert_float_equal(gaps + c.covered_m, c.length_m, 1e-6);
+    assert_near(gaps + c.covered_m, c.length_m, 1e-6);
     trails_coverage_done(&c);
     close_world(&w);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,6 +36,15 @@ static inline bool dies(void (*fn)(void *ctx), void *ctx)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
+
+/* In double precision, unlike assert_float_equal. */
+#define assert_near(a, b, most)                                                                    \
+    do {                                                                                           \
+        double a_ = (a), b_ = (b);                                                                 \
+        if (!(fabs(a_ - b_) <= (most))) {                                                          \
+            fail_msg("%s is %.12g, not %.12g", #a, a_, b_);                                        \
+        }                                                                                          \
+    } while (0)
 
 /* A file with this content in a folder of its own; the path is static. */
 static inline const char *temp_file(const char *content, size_t n)
