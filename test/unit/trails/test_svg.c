@@ -100,8 +100,13 @@ static struct drawing draw(struct geo_route *route, char *name, const struct geo
     c.covered_m = geo_intervals_length(covered, n);
     c.ngaps = geo_intervals_gaps(covered, n, c.length_m, gaps);
     for (size_t i = 0; i < c.ngaps; i++) {
-        gap[i] = (struct trails_gap){gaps[i], geo_route_at(route, gaps[i].a),
-                                     geo_route_at(route, gaps[i].b)};
+        gap[i] = (struct trails_gap){.iv = gaps[i], .part = {gaps[i]}, .nparts = 1};
+    }
+    if (geo_route_closed(route) && c.ngaps > 1) {
+        /* As trails_coverage_flow makes it: one gap over the start. */
+        gap[0] = gap[--c.ngaps];
+        gap[0].part[gap[0].nparts++] = gaps[0];
+        gap[0].iv.b = c.length_m + gaps[0].b;
     }
     trails_draw_svg(&c, svg);
     return read_back(svg);
@@ -248,9 +253,18 @@ static void test_a_ring_has_no_end(void **state)
     struct drawing d = draw(r, "Round the lake", HALVES, 2, &svg);
     assert_inside(&d);
     assert_null(strstr(svg.p, ">end<"));
+    static const struct geo_interval middle = {10000, 20000};
+    struct buf over = {0};
+    d = draw(r, "Round the lake", &middle, 1, &over);
+    assert_inside(&d);
+    assert_int_equal(d.lines, 1 + 2 + 1); /* the gap over the start has two parts */
+    char gap[48];
+    snprintf(gap, sizeof(gap), "longest gap %.1f km", geo_route_length_m(r) / 1000 - 10);
+    assert_non_null(strstr(over.p, gap));
     geo_route_free(r);
     geo_track_done(&t);
     buf_done(&svg);
+    buf_done(&over);
 }
 
 int main(void)
