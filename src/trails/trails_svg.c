@@ -210,10 +210,11 @@ static void draw_part(struct map *m, const struct trails_coverage *c, struct geo
     buf_puts(m->out, "\"/>\n");
 }
 
-/* A round number of kilometres that takes at most `most` of them. */
+/* A round number of kilometres that takes at most `most` of them, down to a metre. */
 static double round_km(double most)
 {
-    static const double step[] = {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+    static const double step[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
+                                  2,     5,     10,    20,   50,   100,  200, 500, 1000};
     double km = step[0];
     for (size_t i = 1; i < COUNT_OF(step) && step[i] <= most; i++) {
         km = step[i];
@@ -223,7 +224,7 @@ static double round_km(double most)
 
 static void draw_milestones(struct map *m, const struct trails_coverage *c)
 {
-    double every = round_km(c->length_m / 1000 / 5);
+    double every = fmax(round_km(c->length_m / 1000 / 5), 0.1);
     for (double km = every; km * 1000 < c->length_m - every * 250; km += every) {
         struct geo_pt p = geo_route_at(c->route, km * 1000);
         char text[32];
@@ -297,8 +298,9 @@ static void draw_foot(struct map *m)
     buf_printf(
         m->out,
         "<polyline points=\"40,%.0f 40,%.0f %.1f,%.0f %.1f,%.0f\" fill=\"none\" stroke=\"#444\" "
-        "stroke-width=\"1.5\"/>\n<text x=\"%.1f\" y=\"%.0f\" font-size=\"14\">%g km</text>\n",
-        y - 7, y, 40 + km * km_px, y, 40 + km * km_px, y - 7, 40 + km * km_px + 8, y, km);
+        "stroke-width=\"1.5\"/>\n<text x=\"%.1f\" y=\"%.0f\" font-size=\"14\">%g %s</text>\n",
+        y - 7, y, 40 + km * km_px, y, 40 + km * km_px, y - 7, 40 + km * km_px + 8, y,
+        km < 0.1 ? km * 1000 : km, km < 0.1 ? "m" : "km");
     buf_printf(m->out,
                "<path d=\"M560,%.0f l-6,18 6,-4 6,4 z\" fill=\"#444\"/><text x=\"572\" y=\"%.0f\" "
                "font-size=\"14\">north</text>\n",
