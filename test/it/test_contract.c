@@ -86,7 +86,7 @@ static void has_every_column(void **state)
         it_holds(db,
                  "NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '%s'::regclass AND attname "
                  "IN ('revision', 'source', 'tolerance_m', 'stale', 'updated_at') AND attnotnull "
-                 "AND NOT atthasdef)",
+                 "AND NOT atthasdef AND attidentity = '')",
                  columns[i].table);
     }
 }

@@ -68,9 +68,11 @@ WHERE s.start_m IS NOT NULL;
 
 CREATE FUNCTION waymark_activity_revise() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    IF NEW.revision = OLD.revision AND (NEW.id <> OLD.id OR NEW.athlete_id <> OLD.athlete_id
-            OR NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea) THEN
-        NEW.revision := OLD.revision + 1;
+    IF NEW.revision <> OLD.revision THEN
+        NEW.revision := nextval(pg_get_serial_sequence('activities', 'revision'));
+    ELSIF NEW.id <> OLD.id OR NEW.athlete_id <> OLD.athlete_id
+            OR NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea THEN
+        NEW.revision := nextval(pg_get_serial_sequence('activities', 'revision'));
         -- Better geometry of what is no longer this track would bring cropped metres back.
         IF NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea THEN
             DELETE FROM activity_tracks WHERE activity_id = OLD.id;
@@ -155,15 +157,14 @@ CREATE TRIGGER waymark_track_updated AFTER UPDATE ON activity_tracks REFERENCING
 CREATE TRIGGER waymark_track_deleted AFTER DELETE ON activity_tracks REFERENCING OLD TABLE AS changed_rows
     FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION waymark_track_changed();
 
--- Never the same again, whatever is deleted and inserted under one id: instances keep prepared routes by id and revision.
-CREATE SEQUENCE route_revisions START 2;
-
 CREATE FUNCTION waymark_route_revise() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    IF TG_OP = 'INSERT' OR NEW.track::geometry::bytea IS DISTINCT FROM OLD.track::geometry::bytea OR NEW.id <> OLD.id
+    IF TG_OP = 'INSERT' THEN
+        NEW.length := ST_Length(NEW.track);
+    ELSIF NEW.track::geometry::bytea IS DISTINCT FROM OLD.track::geometry::bytea OR NEW.id <> OLD.id
             OR NEW.tolerance_m <> OLD.tolerance_m THEN
         NEW.length := ST_Length(NEW.track);
-        NEW.revision := nextval('route_revisions');
+        NEW.revision := nextval(pg_get_serial_sequence('routes', 'revision'));
     END IF;
     RETURN NEW;
 END $$;
