@@ -27,7 +27,9 @@ static struct wait *wait_of(struct flow *f)
 static enum flow_next wait_begin(struct flow *f)
 {
     struct wait *w = wait_of(f);
-    w->until_ms += loop_now_ms(f->loop);
+    const int64_t now = loop_now_ms(f->loop);
+    /* INT64_MAX, for ever, stays so. */
+    w->until_ms = w->until_ms > INT64_MAX - now ? INT64_MAX : w->until_ms + now;
     w->dsn = db__dsn_new(w->conf.url, &f->err);
     if (w->dsn == NULL)
         return flow_fail(f);
