@@ -103,6 +103,32 @@ static void stopped_in_the_middle_it_loses_nothing(void **state)
     it_same_as_recomputed(db);
 }
 
+/* A service that starts with the machine may be up before its database, and outlives its restarts.
+ */
+static void it_waits_for_a_database_that_is_down(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_scene();
+    it_exec(db, "SELECT it.walk(30, 1, 0.6, 0.7)");
+    pg_cluster_halt(it_cluster(), SIGINT);
+    struct it_proc *p = it_start(db, NULL, IT_LIST("serve"));
+    it_wait_for(p, "waiting for the database", LATE_MS);
+    it_pause_ms(300);
+    pg_cluster_resume(it_cluster());
+    it_wait_for(p, "waymark is running", LATE_MS);
+    PQreset(db->pg);
+    must_be_soon(db, DONE(30), LATE_MS);
+    pg_cluster_halt(it_cluster(), SIGQUIT);
+    it_pause_ms(300);
+    pg_cluster_resume(it_cluster());
+    PQreset(db->pg);
+    it_exec(db, "SELECT it.walk(31, 2, 0.6, 0.7)");
+    must_be_soon(db, DONE(31), 2 * LATE_MS);
+    must_be_soon(db, "SELECT NOT EXISTS (SELECT FROM q.job)", LATE_MS);
+    it_serve_stop(p);
+    it_same_as_recomputed(db);
+}
+
 static void many_instances_share_the_work(void **state)
 {
     (void)state;
@@ -130,6 +156,7 @@ int main(void)
         IT_TEST(a_channel_of_ones_own_wakes_it),
         IT_TEST(what_no_trigger_told_is_found_in_time),
         IT_TEST(stopped_in_the_middle_it_loses_nothing),
+        IT_TEST(it_waits_for_a_database_that_is_down),
         IT_TEST(many_instances_share_the_work),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
