@@ -348,11 +348,7 @@ static void test_not_idle_while_something_runs(void **state)
     rig_wait(&r, 5000);
     assert_true(script_asked(bury));
     assert_int_equal(op.state, OP_PENDING);
-    script_answer(bury);
-    rig_wait(&r, 100);
-    assert_int_equal(op.state, OP_PENDING); /* the last claim did bring something */
-    rig_claim_empty();
-    jobs_wake(r.jobs);
+    script_answer(bury); /* the claim that brought it had found no more */
     rig_op(&r, &op);
     assert_false(op.failed);
     finish_test(&r);

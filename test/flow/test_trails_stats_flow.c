@@ -176,6 +176,36 @@ static void test_coverage(void **state)
     close_world(&w);
 }
 
+/* A ring's gap over the start is one gap, and the longest. */
+static void test_coverage_of_a_ring(void **state)
+{
+    (void)state;
+    struct world w;
+    struct op op;
+    struct trails_coverage c;
+    struct geo_pt pt[61];
+    struct buf ring = {0};
+    begin(&w);
+    for (int i = 0; i <= 60; i++) {
+        pt[i] = (struct geo_pt){7 + 0.05 * cos(i * M_PI / 30), 46 + 0.05 * sin(i * M_PI / 30)};
+    }
+    geo_ewkb_line(pt, 61, &ring);
+    struct script_unit *x = expect_coverage(&ring);
+    script_row(x, 1, "ff", 6000.0, 7000.0);
+    script_row(x, 1, "ff", 20000.0, 21000.0);
+    rig_flow(&w.r, trails_coverage_flow(w.r.pool, "walk", 500, w.r.arena, &c), &op);
+    assert_false(op.failed);
+    assert_int_equal(c.ngaps, 2);
+    assert_int_equal(c.gap[0].nparts, 2);
+    assert_near(c.gap[0].iv.a, 21000, 1e-6);
+    assert_near(c.gap[0].iv.b, c.length_m + 6000, 1e-6);
+    assert_near(c.gap[0].iv.b - c.gap[0].iv.a + 13000 + c.covered_m, c.length_m, 1e-6);
+    assert_int_equal(c.gap[1].nparts, 1);
+    trails_coverage_done(&c);
+    buf_done(&ring);
+    close_world(&w);
+}
+
 static void test_coverage_of_nothing(void **state)
 {
     (void)state;
@@ -224,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_trouble),
         cmocka_unit_test(test_reconcile),
         cmocka_unit_test(test_coverage),
+        cmocka_unit_test(test_coverage_of_a_ring),
         cmocka_unit_test(test_coverage_of_nothing),
         cmocka_unit_test(test_coverage_in_trouble),
     };
