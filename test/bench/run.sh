@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures Waymark against the classic PostGIS approach (reference/) and against its own growth. ./dev bench [PART...]
-# builds what is needed and runs this. About seven minutes, nearly all of it the reference's.
+# builds what is needed and runs this. About six minutes, more than half of it the reference's.
 #
 # parts: account  matcher  growth  coverage (default: all)
 # environment: BENCH_REFERENCE_ROUNDS (2), BENCH_WAYMARK_ROUNDS (6), BENCH_BUILD (build), BENCH_MAX_ACTIVITIES (100000)
