@@ -9,7 +9,7 @@ struct command_flow {
     struct op op;
 };
 #define COMMAND_STEPS(STEP)                                                                        \
-    STEP(command, up)                                                                              \
+    STEP(command, up)   /* -> down, if a signal came first */                                      \
     STEP(command, body) /* -> down, if it did not come up */                                       \
     STEP(command, down)                                                                            \
     STEP(command, done)
@@ -20,9 +20,23 @@ static struct command_flow *command_of(struct flow *f)
     return container_of(f, struct command_flow, f);
 }
 
+/* A service that is told to stop has done what it should, however far it had come. */
+static void note_stop(struct cli *c)
+{
+    if (!c->command->service) {
+        (void)err_set(&c->err, ERR_DATA, ERR_RETRY,
+                      "stopped by a signal: what was done is kept, run it again for the rest");
+    }
+}
+
 static void keep_first(struct cli *c, const struct op *op)
 {
-    if (op->failed && c->err.class == 0) {
+    if (!op->failed || c->err.class != 0) {
+        return;
+    }
+    if (c->stopping && op->err.domain == ERR_UV && op->err.code == UV_ECANCELED) {
+        note_stop(c);
+    } else {
         c->err = op->err;
     }
 }
@@ -31,8 +45,13 @@ static enum flow_next command_up(struct flow *f)
 {
     struct command_flow *m = command_of(f);
     const struct cli_command *cmd = m->c->command;
-    m->c->running = app_up_flow(&m->c->app, cmd->schema, cmd->service ? INT64_MAX : CLI_DB_WAIT_MS);
-    flow_call(m->c->running, &m->op);
+    if (m->c->stopping) {
+        note_stop(m->c);
+        return flow_goto(f, command_STEP_down);
+    }
+    flow_call(app_up_flow(&m->c->app, cmd->schema, cmd->service ? INT64_MAX : CLI_DB_WAIT_MS),
+              &m->op);
+    m->c->running = &m->op;
     return flow_wait_any(f, &m->op, command_STEP_body, 0);
 }
 
@@ -42,13 +61,16 @@ static enum flow_next command_body(struct flow *f)
     struct cli *c = m->c;
     c->running = NULL;
     keep_first(c, &m->op);
-    if (c->err.class == 0) {
-        c->running = c->command->body(c);
-    }
-    if (!c->running) {
+    if (c->stopping && c->err.class == 0) {
+        note_stop(c); /* it came when nothing was there to cancel */
         return flow_goto(f, command_STEP_down);
     }
-    flow_call(c->running, &m->op);
+    struct flow *body = c->err.class == 0 ? c->command->body(c) : NULL;
+    if (!body) {
+        return flow_goto(f, command_STEP_down);
+    }
+    flow_call(body, &m->op);
+    c->running = &m->op;
     return flow_wait_any(f, &m->op, command_STEP_down, 0);
 }
 
@@ -73,16 +95,18 @@ static enum flow_next command_done(struct flow *f)
 
 static const struct flow_def command_def = {"command", command_steps, command_STEP_COUNT, NULL};
 
+/* By the op, not by the flow: that is freed a turn before its waiter hears of it. */
 static void on_stop(void *ctx, int signum)
 {
     struct cli *c = ctx;
+    c->stopping = true;
     log_info("stopping", L_I("signal", signum));
     if (c->stop) {
         struct op *op = c->stop;
         c->stop = NULL;
         op_finish(op, NULL);
     } else if (c->running) {
-        flow_cancel(c->running);
+        op_cancel(c->running);
     }
 }
 

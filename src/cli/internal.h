@@ -37,9 +37,10 @@ struct cli {
     struct config *config;
     const char *config_file; /* read, or NULL */
     struct app app;
-    struct flow *running; /* the body's flow, for a signal to cancel */
-    struct op *stop;      /* of a service: finish it instead */
-    int status;           /* of a command that did what it could: 1 if some of it failed */
+    struct op *running; /* end of what a signal cancels: coming up, then the command's flow */
+    struct op *stop;    /* of a service: finish it instead */
+    bool stopping;      /* a signal came */
+    int status;         /* of a command that did what it could: 1 if some of it failed */
     struct err err;
 };
 /* Value of an option as given, or NULL; flags give "". */
