@@ -113,7 +113,9 @@ static enum flow_next migrate_inspect(struct flow *f)
         "SELECT to_regclass('public.schema_migration') IS NOT NULL,"
         " EXISTS (SELECT FROM pg_extension WHERE extname = 'postgis'),"
         " EXISTS (SELECT FROM pg_available_extensions WHERE name = 'postgis'),"
-        " current_user, current_database(), current_setting('server_version_num')::int / 10000");
+        " current_user, current_database(), current_setting('server_version_num')::int / 10000,"
+        " to_regtype('geography') IS NOT NULL,"
+        " (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'postgis')");
 }
 
 static bool is_true(const struct migrate *m, int col)
@@ -144,6 +146,11 @@ static enum flow_next migrate_postgis(struct flow *f)
     m->role = copy_value(m, 0, 3);
     m->database = copy_value(m, 0, 4);
     m->server_major = int_value(m, 0, 5);
+    if (m->has_postgis && !is_true(m, 6))
+        return fail_conf(m,
+                         "PostGIS is in schema %s, where role %s does not look: run "
+                         "psql -d %s -c 'ALTER ROLE \"%s\" SET search_path = public, %s'",
+                         copy_value(m, 0, 7), m->role, m->database, m->role, copy_value(m, 0, 7));
     if (m->has_postgis)
         return FLOW_NEXT;
     if (!m->offers_postgis)
@@ -306,7 +313,14 @@ static enum flow_next migrate_record(struct flow *f)
         f->err = m->session.op.err;
         if (m->session.error_at > 0)
             (void)err_wrap(&f->err, "line %d: ", line_of(x->text, m->session.error_at));
-        return flow_fail(f);
+        if (strcmp(f->err.sqlstate, "42501") != 0)
+            return flow_fail(f);
+        const char *why = arena_strdup(f->arena, f->err.msg);
+        return fail_conf(
+            m,
+            "role %s may not change database %s: %s; run `waymark migrate` as the role "
+            "that owns its tables",
+            m->role, m->database, why);
     }
     const char *params[] = {arena_printf(f->arena, "%d", x->version), x->name, x->sha256};
     db__session_query(
