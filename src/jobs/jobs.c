@@ -133,7 +133,10 @@ void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err
     q->down_last_ms = jobs__now(q);
     if (q->failing == 0) {
         q->down_since_ms = q->down_last_ms;
-        log_err(LOG_LEVEL_WARN, "queue cannot be reached, trying again", err);
+        log_err(LOG_LEVEL_WARN,
+                err->class == ERR_BUG ? "queue does not work, trying again"
+                                      : "queue cannot be reached, trying again",
+                err);
     }
     q->failing |= (unsigned)who;
     q->down_err = *err;
@@ -152,9 +155,11 @@ static void finish_idle(struct jobs *q)
     if (!q->idle) {
         return;
     }
-    /* From failure to failure: with every slot taken nobody asks, which is no outage. */
+    /* From failure to failure: with every slot taken nobody asks, which is no outage. A statement
+     * that the server does not understand will not be understood later either. */
     bool down =
-        q->failing && q->idle_fail_ms > 0 && q->down_last_ms - q->down_since_ms > q->idle_fail_ms;
+        q->failing && q->idle_fail_ms > 0 &&
+        (q->down_last_ms - q->down_since_ms > q->idle_fail_ms || q->down_err.class == ERR_BUG);
     bool idle = q->dry && !q->suspects && !q->look && !q->claiming && !q->runs && !q->queued &&
                 q->outcomes == 0;
     if (idle || down) {
