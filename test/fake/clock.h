@@ -1,6 +1,6 @@
-/* A monotonic clock that tests move forward: every caller of clock_gettime in the process, libuv
- * included, sees it. Waits of minutes then take no time, and come out the same on a busy machine.
- */
+/* A monotonic clock that stands still but for what tests skip: every caller of clock_gettime in the
+ * process, libuv included, sees it. Waits of minutes then take no time, and come out the same on a
+ * busy machine. */
 #pragma once
 
 #include <stdint.h>
