@@ -231,14 +231,21 @@ CREATE INDEX IF NOT EXISTS route_stats_route ON route_stats (route_id);
 
 -- The old machinery: its triggers filled `processing`, activities times routes. The rows are kept for the record;
 -- every adopted pair is matched anew.
-DROP TRIGGER IF EXISTS process_activity ON activities;
-DROP TRIGGER IF EXISTS process_route ON routes;
-DROP FUNCTION IF EXISTS process_activity();
-DROP FUNCTION IF EXISTS process_route();
+-- Whatever its triggers are called, an INSERT into what is about to be a view would make every INSERT of the frontend
+-- fail.
 DO $$
 DECLARE
+    old record;
     reference record;
 BEGIN
+    FOR old IN SELECT t.tgname, t.tgrelid::regclass AS tab FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+               WHERE NOT t.tgisinternal AND t.tgrelid IN (to_regclass('activities'), to_regclass('routes'))
+                   AND (p.proname IN ('process_activity', 'process_route')
+                        OR p.prosrc ~* 'insert\s+into\s+("?\w+"?\.)?"?processing\M') LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', old.tgname, old.tab);
+    END LOOP;
+    DROP FUNCTION IF EXISTS process_activity();
+    DROP FUNCTION IF EXISTS process_route();
     IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('processing') AND relkind IN ('r', 'p')) THEN
         ALTER TABLE processing RENAME TO processing_adopted;
         -- A record of what was: deleting an activity must neither fail because of it nor change it.

@@ -192,11 +192,10 @@ CREATE FUNCTION q.rescue(dead bigint, expected_beat bigint) RETURNS integer LANG
 DECLARE
     n integer;
 BEGIN
-    PERFORM FROM q.instance WHERE id = dead AND beat <> expected_beat;
-    IF FOUND THEN
-        RETURN -1;
-    END IF;
     DELETE FROM q.instance WHERE id = dead AND beat = expected_beat;
+    IF NOT FOUND AND EXISTS (SELECT FROM q.instance WHERE id = dead) THEN
+        RETURN -1; -- perhaps since this moment: the deletion waits for a beat that is about to commit
+    END IF;
     SELECT q.requeue(array_agg(id), dead, array_agg(0::float8), NULL, false, true) INTO n
     FROM q.job WHERE owner = dead AND state = 'running';
     RETURN coalesce(n, 0);

@@ -1,6 +1,10 @@
 -- Trail coverage: sparse processing state, the `processing` view, and the triggers that turn any change of an
 -- activity or a route, by anybody, into the right jobs.
 
+-- The functions below keep the path that the migration runs with. Were pg_temp not named last it would be searched first:
+-- a caller's temporary table, with a trigger of its own, would then be used with the rights of whoever migrated.
+SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
+
 -- The best geometry of an activity (recorded file or stream), where there is better than its summary. Segments are
 -- kept apart; M, where present, is Unix time in seconds.
 CREATE TABLE activity_tracks (
@@ -36,7 +40,9 @@ CREATE TABLE route_pages (
 );
 
 -- Counts up whenever a route's past activities are listed. A match reads it first and checks it under a share lock
--- when it commits: so each pair is either seen by the match or listed for the route, whichever commits last.
+-- when it commits: so each pair is either seen by the match or listed for the route, whichever commits last. The lock is
+-- an advisory one, named by the table's oid: those are granted in order, while share locks of a row go past whoever waits
+-- to change it, and a new route would wait until no match is under way anywhere.
 CREATE TABLE route_epoch (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     epoch bigint NOT NULL
@@ -198,10 +204,20 @@ CREATE FUNCTION waymark_check_epoch(expected bigint) RETURNS void LANGUAGE plpgs
 DECLARE
     now_at bigint;
 BEGIN
-    SELECT epoch INTO now_at FROM route_epoch FOR SHARE;
+    PERFORM pg_advisory_xact_lock_shared('route_epoch'::regclass::oid::bigint);
+    SELECT epoch INTO now_at FROM route_epoch;
     IF now_at <> expected THEN
         RAISE EXCEPTION 'routes were listed since they were read' USING ERRCODE = 'WM002';
     END IF;
+END $$;
+
+CREATE FUNCTION waymark_bump_epoch() RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    now_at bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock('route_epoch'::regclass::oid::bigint);
+    UPDATE route_epoch SET epoch = epoch + 1 RETURNING epoch INTO now_at;
+    RETURN now_at;
 END $$;
 
 -- A page of a route is matched against the route it was listed for, or read again.
@@ -230,4 +246,23 @@ BEGIN
     INSERT INTO q.job (queue, kind, prio, ukey, payload)
     VALUES ('trails', 'page', 10, 'page:' || route || ':' || number, jsonb_build_object('route', route, 'page', number))
     ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+END $$;
+
+-- Who may create a trigger may otherwise put these on a table of his own and feed them what he likes.
+REVOKE EXECUTE ON FUNCTION waymark_activity_revise(), waymark_queue_matches(bigint[], bigint[]),
+    waymark_queue_stats(bigint[]), waymark_queue_routes(text[]), waymark_activities_changed(),
+    waymark_activities_truncated(), waymark_track_changed(), waymark_route_revise(), waymark_routes_changed() FROM PUBLIC;
+
+-- Whoever could read the old `processing` can read the view in its place.
+DO $$
+DECLARE
+    reader text;
+BEGIN
+    FOR reader IN
+        SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = to_regclass('processing_adopted') AND a.privilege_type = 'SELECT'
+            AND (a.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.grantee)) LOOP
+        EXECUTE format('GRANT SELECT ON processing TO %s', reader);
+    END LOOP;
 END $$;

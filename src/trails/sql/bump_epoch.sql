@@ -1,2 +1,2 @@
--- Before a route's activities are listed; waits for matches that are about to commit.
-UPDATE route_epoch SET epoch = epoch + 1 RETURNING epoch
+-- Before a route's activities are listed; waits for matches that are about to commit, and holds later ones off until we do.
+SELECT waymark_bump_epoch()
