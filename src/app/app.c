@@ -22,7 +22,7 @@ struct loop *app_loop_new(const struct config *c, struct err *err)
     return loop_new((unsigned)config_i64(c, "processor.concurrency"), err);
 }
 
-/* ---- up -------------------------------------------------------------------------------------------------- */
+/* ---- up ------------------------------------------------------------------------------------ */
 
 struct up_flow {
     struct flow f;
@@ -31,9 +31,9 @@ struct up_flow {
     int64_t wait_ms;
     struct op op;
 };
-#define UP_STEPS(STEP)                                                                                                 \
-    STEP(up, server)  /* embedded: started or attached to; given: waited for */                                        \
-    STEP(up, schema)                                                                                                   \
+#define UP_STEPS(STEP)                                                                             \
+    STEP(up, server) /* embedded: started or attached to; given: waited for */                     \
+    STEP(up, schema)                                                                               \
     STEP(up, pool)
 FLOW_STEPS(up, UP_STEPS);
 
@@ -50,14 +50,16 @@ static void tell_waiting(void *ctx, const struct err *why)
 
 static char *data_dir(const struct config *c, struct arena *a)
 {
-    const char *set = config_str(c, "data.dir"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const char *set = config_str(c, "data.dir"), *xdg = getenv("XDG_STATE_HOME"),
+               *home = getenv("HOME");
     char *dir;
     if (set && *set) {
         dir = arena_strdup(a, set);
     } else if (xdg && *xdg == '/') {
         dir = arena_printf(a, "%s/waymark", xdg);
     } else if (geteuid() == 0) {
-        /* PostgreSQL refuses to run as root, and the user it runs as cannot pass through root's home. */
+        /* PostgreSQL refuses to run as root, and the user it runs as cannot pass through root's
+         * home. */
         dir = arena_strdup(a, "/var/lib/waymark");
     } else {
         dir = arena_printf(a, "%s/.local/state/waymark", home && *home ? home : "/var/tmp");
@@ -80,7 +82,8 @@ static enum flow_next up_server(struct flow *f)
     } else {
         const struct db_cluster_conf conf = {
             .dir = data_dir(u->app->config, f->arena),
-            .max_connections = (unsigned)config_i64(u->app->config, "database.connections") * 4 + 20,
+            .max_connections =
+                (unsigned)config_i64(u->app->config, "database.connections") * 4 + 20,
             .shared_buffers_mb = 32,
         };
         flow_call(db_cluster_start_flow(f->loop, &conf, &u->app->cluster), &u->op);
@@ -157,18 +160,18 @@ void app_open_work(struct app *app)
     app->jobs = jobs_open(app->pool, &jobs, app->kinds, TRAILS_KINDS);
 }
 
-/* ---- down ------------------------------------------------------------------------------------------------ */
+/* ---- down ---------------------------------------------------------------------------------- */
 
 struct down_flow {
     struct flow f;
     struct app *app;
     struct op op;
 };
-#define DOWN_STEPS(STEP)                                                                                               \
-    STEP(down, drain)                                                                                                  \
-    STEP(down, close_jobs)                                                                                             \
-    STEP(down, close_pool)                                                                                             \
-    STEP(down, stop_server)                                                                                            \
+#define DOWN_STEPS(STEP)                                                                           \
+    STEP(down, drain)                                                                              \
+    STEP(down, close_jobs)                                                                         \
+    STEP(down, close_pool)                                                                         \
+    STEP(down, stop_server)                                                                        \
     STEP(down, done)
 FLOW_STEPS(down, DOWN_STEPS);
 

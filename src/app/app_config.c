@@ -4,40 +4,96 @@
 #include <errno.h>
 #include <unistd.h>
 
-
-#define DAY_MS (24LL * 3600 * 1000)
+#define DAY_MS  (24LL * 3600 * 1000)
 #define HOUR_MS (3600LL * 1000)
 
 const struct config_key app_config_keys[] = {
-    {.name = "database.url", .type = CONFIG_SECRET, .legacy = "POSTGRES_CONNECTION_STRING|POSTGRES_CONNECTION_URL",
-     .doc = "connection string or postgres:// URL of your PostgreSQL; empty: Waymark runs a private one itself"},
-    {.name = "database.channel", .type = CONFIG_STRING, .fallback = "processing", .legacy = "POSTGRES_LISTEN_CHANNEL",
+    {.name = "database.url",
+     .type = CONFIG_SECRET,
+     .legacy = "POSTGRES_CONNECTION_STRING|POSTGRES_CONNECTION_URL",
+     .doc = "connection string or postgres:// URL of your PostgreSQL; empty: Waymark runs a "
+            "private one itself"},
+    {.name = "database.channel",
+     .type = CONFIG_STRING,
+     .fallback = "processing",
+     .legacy = "POSTGRES_LISTEN_CHANNEL",
      .doc = "a NOTIFY on this channel wakes the service"},
-    {.name = "database.connections", .type = CONFIG_INT, .fallback = "4", .min = 2, .max = 100,
+    {.name = "database.connections",
+     .type = CONFIG_INT,
+     .fallback = "4",
+     .min = 2,
+     .max = 100,
      .doc = "connections for work, besides one for the heartbeat and one that listens"},
-    {.name = "database.connect_timeout", .type = CONFIG_DURATION, .fallback = "10s", .min = 100, .max = 600000,
+    {.name = "database.connect_timeout",
+     .type = CONFIG_DURATION,
+     .fallback = "10s",
+     .min = 100,
+     .max = 600000,
      .doc = "for one attempt to connect"},
-    {.name = "database.statement_timeout", .type = CONFIG_DURATION, .fallback = "60s", .min = 1000, .max = 3600000,
+    {.name = "database.statement_timeout",
+     .type = CONFIG_DURATION,
+     .fallback = "60s",
+     .min = 1000,
+     .max = 3600000,
      .doc = "the server ends a statement that takes longer"},
-    {.name = "data.dir", .type = CONFIG_STRING,
-     .doc = "folder of the private PostgreSQL; default $XDG_STATE_HOME/waymark, for root /var/lib/waymark"},
-    {.name = "log.level", .type = CONFIG_CHOICE, .fallback = "info", .choices = "debug|info|warn|error",
+    {.name = "data.dir",
+     .type = CONFIG_STRING,
+     .doc = "folder of the private PostgreSQL; default $XDG_STATE_HOME/waymark, for root "
+            "/var/lib/waymark"},
+    {.name = "log.level",
+     .type = CONFIG_CHOICE,
+     .fallback = "info",
+     .choices = "debug|info|warn|error",
      .doc = "what is logged, to standard error"},
-    {.name = "log.format", .type = CONFIG_CHOICE, .fallback = "logfmt", .choices = "logfmt|json",
+    {.name = "log.format",
+     .type = CONFIG_CHOICE,
+     .fallback = "logfmt",
+     .choices = "logfmt|json",
      .doc = "how a line looks"},
-    {.name = "processor.interval", .type = CONFIG_DURATION, .fallback = "1h", .min = 1000, .max = DAY_MS,
-     .legacy = "PROCESSOR_INTERVAL", .doc = "look for forgotten work this often, besides every NOTIFY"},
-    {.name = "processor.concurrency", .type = CONFIG_INT, .fallback = "2", .min = 1, .max = 64,
-     .legacy = "PROCESSOR_CONCURRENCY", .doc = "batches in flight, each in a thread of its own"},
-    {.name = "processor.batch_size", .type = CONFIG_INT, .fallback = "50", .min = 1, .max = 1000,
-     .legacy = "PROCESSOR_BATCH_SIZE", .doc = "activities in one transaction"},
-    {.name = "processor.batch_mb", .type = CONFIG_INT, .fallback = "16", .min = 1, .max = 1024,
+    {.name = "processor.interval",
+     .type = CONFIG_DURATION,
+     .fallback = "1h",
+     .min = 1000,
+     .max = DAY_MS,
+     .legacy = "PROCESSOR_INTERVAL",
+     .doc = "look for forgotten work this often, besides every NOTIFY"},
+    {.name = "processor.concurrency",
+     .type = CONFIG_INT,
+     .fallback = "2",
+     .min = 1,
+     .max = 64,
+     .legacy = "PROCESSOR_CONCURRENCY",
+     .doc = "batches in flight, each in a thread of its own"},
+    {.name = "processor.batch_size",
+     .type = CONFIG_INT,
+     .fallback = "50",
+     .min = 1,
+     .max = 1000,
+     .legacy = "PROCESSOR_BATCH_SIZE",
+     .doc = "activities in one transaction"},
+    {.name = "processor.batch_mb",
+     .type = CONFIG_INT,
+     .fallback = "16",
+     .min = 1,
+     .max = 1024,
      .doc = "and at most so many MB of their tracks"},
-    {.name = "processor.route_cache_mb", .type = CONFIG_INT, .fallback = "48", .min = 1, .max = 4096,
+    {.name = "processor.route_cache_mb",
+     .type = CONFIG_INT,
+     .fallback = "48",
+     .min = 1,
+     .max = 4096,
      .doc = "routes kept ready to match"},
-    {.name = "processor.poll", .type = CONFIG_DURATION, .fallback = "30s", .min = 100, .max = HOUR_MS,
+    {.name = "processor.poll",
+     .type = CONFIG_DURATION,
+     .fallback = "30s",
+     .min = 100,
+     .max = HOUR_MS,
      .doc = "look at the queue this often should a NOTIFY get lost"},
-    {.name = "processor.drain", .type = CONFIG_DURATION, .fallback = "25s", .min = 0, .max = 600000,
+    {.name = "processor.drain",
+     .type = CONFIG_DURATION,
+     .fallback = "25s",
+     .min = 0,
+     .max = 600000,
      .doc = "time for running work to end when the service is stopped"},
 };
 const size_t app_config_key_count = COUNT_OF(app_config_keys);
@@ -56,9 +112,13 @@ static void example_default(const struct config_key *k, struct buf *out)
 
 void app_config_example(struct buf *out)
 {
-    buf_puts(out, "# Waymark's settings, with their defaults. Every one can also be given as environment\n"
-                  "# WAYMARK_<SECTION>_<KEY>, secrets as WAYMARK_<SECTION>_<KEY>_FILE too; flags go before both.\n"
-                  "# Printed by `waymark config example`; `waymark config check` tells what is in force, and why.\n");
+    buf_puts(
+        out,
+        "# Waymark's settings, with their defaults. Every one can also be given as environment\n"
+        "# WAYMARK_<SECTION>_<KEY>, secrets as WAYMARK_<SECTION>_<KEY>_FILE too; flags go before "
+        "both.\n"
+        "# Printed by `waymark config example`; `waymark config check` tells what is in force, and "
+        "why.\n");
     size_t section = 0;
     const char *last = "";
     for (size_t i = 0; i < app_config_key_count; i++) {
@@ -100,9 +160,10 @@ static int find_file(struct arena *a, const char **ret, struct err *err)
     *ret = NULL;
     if (named && *named) {
         *ret = arena_strdup(a, named);
-        return readable(named) ? 0
-                               : err_set(err, ERR_CONF, ERR_PERMANENT, "environment WAYMARK_CONFIG = \"%s\": %s", named,
-                                         strerror(errno));
+        return readable(named)
+                   ? 0
+                   : err_set(err, ERR_CONF, ERR_PERMANENT,
+                             "environment WAYMARK_CONFIG = \"%s\": %s", named, strerror(errno));
     }
     const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     const char *candidate[] = {
@@ -117,8 +178,9 @@ static int find_file(struct arena *a, const char **ret, struct err *err)
     return 0;
 }
 
-struct config *app_config_load(const char *file, char *const *environ_, const struct app_flag *flags, size_t n,
-                               struct arena *a, const char **file_used, struct err *err)
+struct config *app_config_load(const char *file, char *const *environ_,
+                               const struct app_flag *flags, size_t n, struct arena *a,
+                               const char **file_used, struct err *err)
 {
     struct config *c = config_new(app_config_keys, app_config_key_count);
     int rc = file ? 0 : find_file(a, &file, err);

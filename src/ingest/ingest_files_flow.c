@@ -4,11 +4,11 @@
 #include "store/store.h"
 
 enum {
-    INGEST_FILES = 32,               /* files in one transaction, at most */
-    INGEST_BYTES = 8 << 20,          /* and so many bytes of geometry, but at least one file */
+    INGEST_FILES = 32,      /* files in one transaction, at most */
+    INGEST_BYTES = 8 << 20, /* and so many bytes of geometry, but at least one file */
     INGEST_CALL_MS = 60000,
     INGEST_WORK_MS = 600000,
-    INGEST_RETRIES = 10,             /* of one transaction that got in the way of another */
+    INGEST_RETRIES = 10, /* of one transaction that got in the way of another */
 };
 
 struct files_flow {
@@ -17,23 +17,23 @@ struct files_flow {
     const struct ingest_opts *opts;
     struct ingest_totals *totals;
     struct ingest_paths paths;
-    size_t next;                     /* first path not yet read */
-    struct ingest_file *file;        /* those of this turn */
+    size_t next;              /* first path not yet read */
+    struct ingest_file *file; /* those of this turn */
     size_t nfiles, limit;
-    size_t alone_until;              /* paths before this go one by one */
+    size_t alone_until; /* paths before this go one by one */
     unsigned retries;
     struct err scan_err;
     struct work scan, read;
     struct arena *turn;
-    unsigned **call;                 /* per file and activity: its call in the unit */
+    unsigned **call; /* per file and activity: its call in the unit */
     struct db_unit save;
 };
-#define FILES_STEPS(STEP)                                                                                              \
-    STEP(files, scan)  /* worker */                                                                                    \
-    STEP(files, count)                                                                                                 \
-    STEP(files, read)  /* worker: the next few */                                                                      \
-    STEP(files, save)  /* one transaction */                                                                           \
-    STEP(files, saved) /* -> read; after an error of the data, the same files one by one; after a conflict -> save */
+#define FILES_STEPS(STEP)                                                                          \
+    STEP(files, scan) /* worker */                                                                 \
+    STEP(files, count)                                                                             \
+    STEP(files, read)  /* worker: the next few */                                                  \
+    STEP(files, save)  /* one transaction */                                                       \
+    STEP(files, saved) /* -> read, or, after a conflict, -> save */
 FLOW_STEPS(files, FILES_STEPS);
 
 static struct files_flow *files_of(struct flow *f)
@@ -82,7 +82,8 @@ static int run_read(struct work *w, struct err *err)
     size_t bytes = 0;
     for (size_t i = 0; i < m->limit && m->next + i < m->paths.n && bytes < INGEST_BYTES; i++) {
         struct ingest_file *file = &m->file[i];
-        *file = (struct ingest_file){.path = m->paths.v[m->next + i], .athlete_id = m->opts->athlete_id};
+        *file = (struct ingest_file){.path = m->paths.v[m->next + i],
+                                     .athlete_id = m->opts->athlete_id};
         ingest__read(file);
         for (size_t k = 0; k < file->activity.n; k++) {
             bytes += file->activity.v[k].track.n + file->activity.v[k].summary.n;
@@ -112,19 +113,20 @@ static void add_file(struct files_flow *m, size_t i)
     m->call[i] = arena_new_array(m->turn, unsigned, file->activity.n + 1);
     for (size_t k = 0; k < file->activity.n; k++) {
         const struct ingest_activity *a = &file->activity.v[k];
-        m->call[i][k] = store_add_activity(&m->save, &(struct store_activity){
-                                                         .id = a->id,
-                                                         .athlete_id = m->opts->athlete_id,
-                                                         .name = a->name,
-                                                         .type = a->type,
-                                                         .external_id = slash ? slash + 1 : file->path,
-                                                         .origin = file->origin,
-                                                         .distance_m = a->distance_m,
-                                                         .elapsed_s = a->elapsed_s,
-                                                         .start_us = a->start_us,
-                                                         .summary = buf_span(&a->summary),
-                                                         .track = buf_span(&a->track),
-                                                     });
+        m->call[i][k] =
+            store_add_activity(&m->save, &(struct store_activity){
+                                             .id = a->id,
+                                             .athlete_id = m->opts->athlete_id,
+                                             .name = a->name,
+                                             .type = a->type,
+                                             .external_id = slash ? slash + 1 : file->path,
+                                             .origin = file->origin,
+                                             .distance_m = a->distance_m,
+                                             .elapsed_s = a->elapsed_s,
+                                             .start_us = a->start_us,
+                                             .summary = buf_span(&a->summary),
+                                             .track = buf_span(&a->track),
+                                         });
     }
 }
 
@@ -181,7 +183,8 @@ static enum flow_next files_saved(struct flow *f)
     }
     m->retries = 0;
     if (err && m->nfiles > 1) {
-        m->alone_until = m->next + m->nfiles; /* find the one that the database refuses */
+        /* Read again, one by one: one of them is refused. */
+        m->alone_until = m->next + m->nfiles;
         return flow_goto(f, files_STEP_read);
     }
     for (size_t i = 0; i < m->nfiles; i++) {
@@ -201,7 +204,8 @@ static void files_end(struct flow *f)
 
 static const struct flow_def files_def = {"ingest_files", files_steps, files_STEP_COUNT, files_end};
 
-struct flow *ingest_files_flow(struct db_pool *pool, const struct ingest_opts *opts, struct ingest_totals *totals)
+struct flow *ingest_files_flow(struct db_pool *pool, const struct ingest_opts *opts,
+                               struct ingest_totals *totals)
 {
     struct files_flow *m = flow_new(db_pool_loop(pool), &files_def, sizeof(*m), 0);
     m->pool = pool;

@@ -6,10 +6,11 @@
 #include "trails_sql.h"
 
 enum {
-    TRAILS_CALL_MS = 60000,      /* deadline of one unit */
-    TRAILS_WORK_MS = 600000,     /* of one batch in a worker thread; it cannot be interrupted, only waited for */
-    TRAILS_RETRIES = 10,         /* of one transaction, at once, before the queue's backoff takes over */
-    TRAILS_REACH_M = 1100,       /* of the coarse filter: twice the largest tolerance, and what a summary simplified away */
+    TRAILS_CALL_MS = 60000,  /* deadline of one unit */
+    TRAILS_WORK_MS = 600000, /* of one batch in a worker, which can only be waited for */
+    TRAILS_RETRIES = 10,   /* of one transaction, at once, before the queue's backoff takes over */
+    TRAILS_REACH_M = 1100, /* of the coarse filter: twice the largest tolerance, and what a summary
+                              simplified away */
 };
 
 struct trails {
@@ -19,9 +20,10 @@ struct trails {
     struct trails_cache *cache;
 };
 
-/* ---- cache of prepared routes (trails_cache.c) ------------------------------------------------------------ */
+/* ---- cache of prepared routes (trails_cache.c) --------------------------------------------- */
 
-/* One prepared route. A reference keeps it alive while a worker reads it; references change on the loop only. */
+/* One prepared route. A reference keeps it alive while a worker reads it; references change on the
+ * loop only. */
 struct trails_route {
     struct trails_route *newer, *older; /* by last use */
     char *id;
@@ -37,8 +39,8 @@ struct trails_cache *trails__cache_free(struct trails_cache *c);
 /* A new reference, or NULL. */
 struct trails_route *trails__cache_get(struct trails_cache *c, struct span id, int64_t revision);
 /* Takes geo; an older revision is dropped. Returns a reference. */
-struct trails_route *trails__cache_put(struct trails_cache *c, const char *id, int64_t revision, struct geo_route *geo,
-                                       const char *note);
+struct trails_route *trails__cache_put(struct trails_cache *c, const char *id, int64_t revision,
+                                       struct geo_route *geo, const char *note);
 void trails__route_unref(struct trails_cache *c, struct trails_route *r);
 
 /* The worker's functions with the work item around them. */
@@ -53,7 +55,7 @@ struct trails_match_work {
 void trails__prepare_start(struct trails_prepare_work *w, struct loop *l);
 void trails__match_work_start(struct trails_match_work *w, struct loop *l);
 
-/* ---- flows ------------------------------------------------------------------------------------------------- */
+/* ---- flows --------------------------------------------------------------------------------- */
 
 struct flow *trails__match_start(struct jobs_batch *b, void *ctx);
 struct flow *trails__page_start(struct jobs_batch *b, void *ctx);
@@ -61,7 +63,9 @@ struct flow *trails__route_start(struct jobs_batch *b, void *ctx);
 struct flow *trails__stats_start(struct jobs_batch *b, void *ctx);
 
 /* Values of a job's payload. 0, or -1 with class BUG when it is not there. */
-int trails__payload_i64(const char *payload, const char *key, int64_t *ret, struct err *err) MUST_CHECK;
-int trails__payload_text(const char *payload, const char *key, struct arena *a, char **ret, struct err *err) MUST_CHECK;
+int trails__payload_i64(const char *payload, const char *key, int64_t *ret,
+                        struct err *err) MUST_CHECK;
+int trails__payload_text(const char *payload, const char *key, struct arena *a, char **ret,
+                         struct err *err) MUST_CHECK;
 /* Errors after which the same transaction is tried again at once. */
 bool trails__try_again(const struct err *err);

@@ -47,13 +47,15 @@ int trails__payload_i64(const char *payload, const char *key, int64_t *ret, stru
     if (rc == 0) {
         *ret = json_integer_value(v);
     } else if (v) {
-        (void)err_set(err, ERR_DATA, ERR_BUG, "job payload %.100s: \"%s\" is not an integer", payload, key);
+        (void)err_set(err, ERR_DATA, ERR_BUG, "job payload %.100s: \"%s\" is not an integer",
+                      payload, key);
     }
     json_decref(root);
     return rc;
 }
 
-int trails__payload_text(const char *payload, const char *key, struct arena *a, char **ret, struct err *err)
+int trails__payload_text(const char *payload, const char *key, struct arena *a, char **ret,
+                         struct err *err)
 {
     json_t *root;
     json_t *v = payload_value(payload, key, &root, err);
@@ -61,7 +63,8 @@ int trails__payload_text(const char *payload, const char *key, struct arena *a, 
     if (rc == 0) {
         *ret = arena_strdup(a, json_string_value(v));
     } else if (v) {
-        (void)err_set(err, ERR_DATA, ERR_BUG, "job payload %.100s: \"%s\" is not a string", payload, key);
+        (void)err_set(err, ERR_DATA, ERR_BUG, "job payload %.100s: \"%s\" is not a string", payload,
+                      key);
     }
     json_decref(root);
     return rc;

@@ -1,5 +1,5 @@
-/* Prepared routes, least recently used first out once their memory passes the limit. A route in use is never freed: it
- * leaves the cache and dies with its last reference. */
+/* Prepared routes, least recently used first out once their memory passes the limit. A route in use
+ * is never freed: it leaves the cache and dies with its last reference. */
 #include "trails/internal.h"
 
 struct trails_cache {
@@ -68,7 +68,8 @@ struct trails_cache *trails__cache_free(struct trails_cache *c)
 
 static struct trails_route *find(struct trails_cache *c, struct span id)
 {
-    /* A list is enough: it is as long as the routes that fit the limit, and asked once per route and batch. */
+    /* A list is enough: it is as long as the routes that fit the limit, and asked once per route
+     * and batch. */
     for (struct trails_route *r = c->newest; r; r = r->older) {
         if (span_is(id, r->id)) {
             return r;
@@ -89,8 +90,8 @@ struct trails_route *trails__cache_get(struct trails_cache *c, struct span id, i
     return r;
 }
 
-struct trails_route *trails__cache_put(struct trails_cache *c, const char *id, int64_t revision, struct geo_route *geo,
-                                       const char *note)
+struct trails_route *trails__cache_put(struct trails_cache *c, const char *id, int64_t revision,
+                                       struct geo_route *geo, const char *note)
 {
     struct trails_route *old = find(c, span_of(id));
     if (old) {

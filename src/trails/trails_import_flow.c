@@ -7,17 +7,17 @@ struct import_flow {
     struct db_pool *pool;
     const struct trails_import_opts *opts;
     struct trails_import_totals *totals;
-    size_t next;          /* file */
-    size_t route;         /* of that file */
+    size_t next;  /* file */
+    size_t route; /* of that file */
     unsigned retries;
     struct trails_read read;
     struct work work;
     struct arena *turn;
     struct db_unit save;
 };
-#define IMPORT_STEPS(STEP)                                                                                             \
-    STEP(import, read)  /* worker: the next file */                                                                    \
-    STEP(import, save)  /* its next route; -> read after the last */                                                   \
+#define IMPORT_STEPS(STEP)                                                                         \
+    STEP(import, read)  /* worker: the next file */                                                \
+    STEP(import, save)  /* its next route; -> read after the last */                               \
     STEP(import, saved) /* -> save */
 FLOW_STEPS(import, IMPORT_STEPS);
 
@@ -55,7 +55,8 @@ static enum flow_next import_read(struct flow *f)
     return flow_wait(f, &m->work.op, import_STEP_save, TRAILS_WORK_MS);
 }
 
-static void report(struct import_flow *m, const struct trails_read_route *r, bool is_new, const struct err *err)
+static void report(struct import_flow *m, const struct trails_read_route *r, bool is_new,
+                   const struct err *err)
 {
     struct trails_import_event e = {
         .path = m->read.path,
@@ -123,7 +124,8 @@ static void import_end(struct flow *f)
     arena_free(m->turn);
 }
 
-static const struct flow_def import_def = {"trails_import", import_steps, import_STEP_COUNT, import_end};
+static const struct flow_def import_def = {"trails_import", import_steps, import_STEP_COUNT,
+                                           import_end};
 
 struct flow *trails_import_flow(struct db_pool *pool, const struct trails_import_opts *opts,
                                 struct trails_import_totals *totals)

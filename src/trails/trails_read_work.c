@@ -3,8 +3,9 @@
 
 #include <math.h>
 
-/* "Tour du Mont Blanc" -> "tour-du-mont-blanc". Bytes that are not ASCII letters or digits part words; what is left of a
- * name in another script is its hash, so that ids stay typeable and distinct. */
+/* "Tour du Mont Blanc" -> "tour-du-mont-blanc". Bytes that are not ASCII letters or digits part
+ * words; what is left of a name in another script is its hash, so that ids stay typeable and
+ * distinct. */
 static char *slug_of(const char *name)
 {
     struct buf b = {0};
@@ -57,7 +58,8 @@ static int append(struct geo_track *all, const struct geo_track *t, struct err *
 }
 
 /* Joins, and makes sure that what is stored can be matched. */
-static int finish(struct trails_read *r, const struct geo_track *segments, struct trails_read_route *out)
+static int finish(struct trails_read *r, const struct geo_track *segments,
+                  struct trails_read_route *out)
 {
     struct geo_track line = {0};
     struct geo_route *route = NULL;
@@ -96,7 +98,8 @@ static void read_whole(struct trails_read *r, const struct geo_file *g, const ch
 {
     struct geo_track all = {0};
     size_t lines = 0;
-    bool tracks = has_tracks(g); /* a GPX file may hold the plan as well: then the track is the line */
+    /* A GPX file may hold the plan as well: then the track is the line. */
+    bool tracks = has_tracks(g);
     const char *only = NULL;
     struct err err = {0};
     int rc = 0;
@@ -108,13 +111,15 @@ static void read_whole(struct trails_read *r, const struct geo_file *g, const ch
         }
     }
     const char *name = r->name ? r->name : g->name ? g->name : lines == 1 && only ? only : stem;
-    /* Named by the file, known by where it lies: names such as "Track 1" would make routes replace each other. */
+    /* Named by the file, known by where it lies: names such as "Track 1" would make routes replace
+     * each other. */
     char *slug = slug_of(stem);
     struct trails_read_route *out = new_route(r, name, r->id ? r->id : slug);
     mem_free(slug);
     out->err = err;
     if (rc == 0 && lines == 0) {
-        (void)err_set(&out->err, ERR_DATA, ERR_PERMANENT, "no line in it (%zu waypoints)", g->waypoints);
+        (void)err_set(&out->err, ERR_DATA, ERR_PERMANENT, "no line in it (%zu waypoints)",
+                      g->waypoints);
     } else if (rc == 0) {
         (void)!finish(r, &all, out);
     }
@@ -143,7 +148,8 @@ void trails__read_file(struct trails_read *r)
     struct err err = {0};
     char *stem = stem_of(r->path);
     int rc = file_read(r->path, GEO_MAX_FILE_BYTES, &bytes, &err);
-    enum geo_file_kind kind = rc == 0 ? geo_file_detect(buf_span(&bytes), r->path) : GEO_FILE_UNKNOWN;
+    enum geo_file_kind kind =
+        rc == 0 ? geo_file_detect(buf_span(&bytes), r->path) : GEO_FILE_UNKNOWN;
     if (rc == 0 && kind == GEO_FILE_UNKNOWN) {
         rc = err_set(&err, ERR_DATA, ERR_PERMANENT, "neither GPX nor GeoJSON");
     }

@@ -1,4 +1,5 @@
-/* A new or changed route: prepared once, its past activities listed in pages. A page is a job of its own. */
+/* A new or changed route: prepared once, its past activities listed in pages. A page is a job of
+ * its own. */
 #include "trails/internal.h"
 
 struct route_flow {
@@ -12,11 +13,11 @@ struct route_flow {
     struct trails_prepare_work prepare;
     struct db_unit read, list;
 };
-#define ROUTE_STEPS(STEP)                                                                                              \
-    STEP(route, read)                                                                                                  \
-    STEP(route, prepare) /* worker; -> list if it is gone */                                                           \
-    STEP(route, keep)    /* into the cache: its activities are matched next */                                         \
-    STEP(route, list)    /* one transaction */                                                                         \
+#define ROUTE_STEPS(STEP)                                                                          \
+    STEP(route, read)                                                                              \
+    STEP(route, prepare) /* worker; -> list if it is gone */                                       \
+    STEP(route, keep)    /* into the cache: its activities are matched next */                     \
+    STEP(route, list)    /* one transaction */                                                     \
     STEP(route, listed)  /* -> list after a conflict */
 FLOW_STEPS(route, ROUTE_STEPS);
 
@@ -68,12 +69,14 @@ static enum flow_next route_keep(struct flow *f)
     if (!it->geo) {
         log_warn("route cannot be matched", L_S("route", r->id), L_S("why", it->err.msg));
     }
-    r->route = trails__cache_put(r->t->cache, r->id, r->revision, it->geo, it->geo ? NULL : it->err.msg);
+    r->route =
+        trails__cache_put(r->t->cache, r->id, r->revision, it->geo, it->geo ? NULL : it->err.msg);
     it->geo = NULL;
     return FLOW_NEXT;
 }
 
-static size_t chunk_wkbs(const struct geo_track *chunks, struct arena *a, struct buf *bytes, struct span **ret)
+static size_t chunk_wkbs(const struct geo_track *chunks, struct arena *a, struct buf *bytes,
+                         struct span **ret)
 {
     size_t *offset = arena_new_array(a, size_t, chunks->nseg + 1);
     for (size_t i = 0; i < chunks->nseg; i++) {
@@ -134,7 +137,8 @@ static enum flow_next route_listed(struct flow *f)
         return flow_fail(f);
     }
     if (r->route && db_get_i64(&r->list, 4, 0, 1) > 0) {
-        log_info("route listed", L_S("route", r->id), L_I("activities", db_get_i64(&r->list, 4, 0, 0)),
+        log_info("route listed", L_S("route", r->id),
+                 L_I("activities", db_get_i64(&r->list, 4, 0, 0)),
                  L_I("pages", db_get_i64(&r->list, 4, 0, 1)));
         jobs_hint(r->b->jobs);
     }

@@ -8,7 +8,9 @@ struct stats_flow {
     unsigned retries;
     struct db_unit u;
 };
-#define STATS_STEPS(STEP) STEP(stats, restate) STEP(stats, restated)
+#define STATS_STEPS(STEP)                                                                          \
+    STEP(stats, restate)                                                                           \
+    STEP(stats, restated)
 FLOW_STEPS(stats, STATS_STEPS);
 
 static struct stats_flow *stats_of(struct flow *f)
@@ -26,7 +28,8 @@ static enum flow_next stats_restate(struct flow *f)
             return flow_fail(f);
         }
     }
-    const struct db_stmt *calls[] = {&SQL_trails_lock_these_athletes, &SQL_trails_restate, &SQL_trails_prune_these_stats};
+    const struct db_stmt *calls[] = {&SQL_trails_lock_these_athletes, &SQL_trails_restate,
+                                     &SQL_trails_prune_these_stats};
     db_unit_done(&s->u);
     db_unit_init(&s->u, s->t->pool, f->arena, DB_TX);
     jobs_add_finish(&s->u, s->b, n);
@@ -68,7 +71,7 @@ struct flow *trails__stats_start(struct jobs_batch *b, void *ctx)
     return &s->f;
 }
 
-/* ---- reconcile ---------------------------------------------------------------------------------------------- */
+/* ---- reconcile ----------------------------------------------------------------------------- */
 
 struct reconcile_flow {
     struct flow f;
@@ -76,7 +79,9 @@ struct reconcile_flow {
     int64_t *found;
     struct db_unit u;
 };
-#define RECONCILE_STEPS(STEP) STEP(reconcile, look) STEP(reconcile, report)
+#define RECONCILE_STEPS(STEP)                                                                      \
+    STEP(reconcile, look)                                                                          \
+    STEP(reconcile, report)
 FLOW_STEPS(reconcile, RECONCILE_STEPS);
 
 static enum flow_next reconcile_look(struct flow *f)
@@ -106,7 +111,8 @@ static void reconcile_end(struct flow *f)
     db_unit_done(&container_of(f, struct reconcile_flow, f)->u);
 }
 
-static const struct flow_def reconcile_def = {"trails_reconcile", reconcile_steps, reconcile_STEP_COUNT, reconcile_end};
+static const struct flow_def reconcile_def = {"trails_reconcile", reconcile_steps,
+                                              reconcile_STEP_COUNT, reconcile_end};
 
 struct flow *trails_reconcile_flow(struct db_pool *pool, int64_t *found)
 {

@@ -261,7 +261,8 @@ static void label_gaps(struct map *m, const struct trails_coverage *c)
 {
     for (size_t i = 0; i < c->ngaps && i < MAX_GAP_LABELS; i++) {
         double length = c->gap[i].iv.b - c->gap[i].iv.a;
-        struct geo_pt mid = geo_route_at(c->route, fmod((c->gap[i].iv.a + c->gap[i].iv.b) / 2, c->length_m));
+        struct geo_pt mid =
+            geo_route_at(c->route, fmod((c->gap[i].iv.a + c->gap[i].iv.b) / 2, c->length_m));
         char text[32];
         if (length < 0.05 * (c->gap[0].iv.b - c->gap[0].iv.a) || length / 111195 * m->scale < 4) {
             return;

@@ -1,5 +1,5 @@
-/* What trails/ does in worker threads: items in, results in the same items. An item is referenced by nobody else while a
- * worker has it; spans point into memory that the waiting flow keeps. */
+/* What trails/ does in worker threads: items in, results in the same items. An item is referenced
+ * by nobody else while a worker has it; spans point into memory that the waiting flow keeps. */
 #pragma once
 
 #include "base/base.h"
@@ -18,10 +18,11 @@ struct trails_prepare_item {
 struct trails_prepare {
     struct trails_prepare_item *item;
     size_t n;
-    bool want_chunks;        /* of the first route, for the spatial index */
+    bool want_chunks; /* of the first route, for the spatial index */
     struct geo_track chunks;
 };
-/* Decodes and prepares routes. One that is no line keeps its reason in its item; fails only for want of memory. */
+/* Decodes and prepares routes. One that is no line keeps its reason in its item; fails only for
+ * want of memory. */
 int trails__prepare(struct trails_prepare *p, struct err *err) MUST_CHECK;
 void trails__prepare_done(struct trails_prepare *p); /* frees what nobody took */
 
@@ -32,11 +33,11 @@ struct trails_activity {
     struct span wkb;  /* p NULL: no track */
     const char *note; /* result: why nothing could be matched, or NULL */
 };
-/* One row of a result: of a section, a piece of the activity in the corridor, or a relevant pair. */
+/* A row of a result: a section, a piece of the activity in the corridor, or a relevant pair. */
 struct trails_row {
     size_t activity, route; /* indexes into the batch */
     double start_m, end_m;
-    size_t offset, bytes;   /* of its EWKB in the batch's wkb */
+    size_t offset, bytes; /* of its EWKB in the batch's wkb */
 };
 struct trails_rows {
     VEC(struct trails_row);
@@ -50,8 +51,8 @@ struct trails_match {
     struct buf wkb;
     struct arena *notes;
 };
-/* Decodes each activity once and matches it against every route near it. A track that is none keeps its reason in its
- * note; fails only for want of memory. */
+/* Decodes each activity once and matches it against every route near it. A track that is none keeps
+ * its reason in its note; fails only for want of memory. */
 int trails__match(struct trails_match *m, struct err *err) MUST_CHECK;
 void trails__match_done(struct trails_match *m);
 
@@ -61,8 +62,8 @@ struct trails_read_route {
     double length_m;
     size_t points;
     struct geo_join_info join;
-    struct buf line;     /* EWKB LineString */
-    struct err err;      /* class 0: none */
+    struct buf line; /* EWKB LineString */
+    struct err err;  /* class 0: none */
 };
 struct trails_read {
     const char *path, *id, *name; /* id, name: NULL to take them from the file */
@@ -70,7 +71,7 @@ struct trails_read {
     bool each;
     struct {
         VEC(struct trails_read_route);
-    } route;             /* results; a file refused as a whole gives one with err set */
+    } route; /* results; a file refused as a whole gives one with err set */
 };
 void trails__read_file(struct trails_read *r);
 void trails__read_done(struct trails_read *r);
