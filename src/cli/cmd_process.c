@@ -30,7 +30,7 @@ struct process_flow {
     struct op op;
     struct timer_op pause;
     struct db_unit u;
-    struct standing now;
+    struct standing before, now;
     int64_t started_ms;
 };
 #define PROCESS_STEPS(STEP)                                                                        \
@@ -153,7 +153,7 @@ static void on_tick(void *ctx)
 static enum flow_next process_begin(struct flow *f)
 {
     struct process_flow *p = process_of(f);
-    struct standing s = read_counts(&p->u);
+    struct standing s = p->before = read_counts(&p->u);
     p->watch->total = (uint64_t)(s.ready + s.running + s.waiting);
     cli_progress_start(&p->watch->progress, p->c, "matching");
     p->watch->ticker = ticker_open(f->loop, 100, true, on_tick, p->watch);
@@ -184,14 +184,15 @@ static enum flow_next process_judge(struct flow *f)
     return flow_wait(f, &p->pause.op, process_STEP_work, 0);
 }
 
-static void print_json(const struct process_flow *p, const struct jobs_counts *n, double seconds)
+static void print_json(const struct process_flow *p, const struct jobs_counts *n, int64_t died,
+                       double seconds)
 {
     struct buf out = {0};
     struct json_out j = {.buf = &out};
     jo_begin_object(&j, NULL);
     jo_i64(&j, "finished", (int64_t)n->finished);
     jo_i64(&j, "retried", (int64_t)n->retried);
-    jo_i64(&j, "dead", (int64_t)n->buried);
+    jo_i64(&j, "dead", died);
     jo_i64(&j, "waiting", p->now.waiting);
     jo_f64(&j, "seconds", seconds, 3);
     jo_end_object(&j);
@@ -203,21 +204,24 @@ static enum flow_next process_report(struct flow *f)
 {
     struct process_flow *p = process_of(f);
     struct jobs_counts n = jobs_counts(p->c->app.jobs);
+    /* Whoever buried them: a rescue does too, and other instances. */
+    int64_t died = p->now.dead - p->before.dead;
+    died = died > (int64_t)n.buried ? died : (int64_t)n.buried;
     double seconds = (double)(clock_mono_ms() - p->started_ms) / 1000;
     cli_progress_set(&p->watch->progress, n.finished, n.finished);
     cli_progress_end(&p->watch->progress);
     if (p->c->json) {
-        print_json(p, &n, seconds);
-    } else if (n.finished == 0 && n.buried == 0 && p->now.waiting == 0) {
+        print_json(p, &n, died, seconds);
+    } else if (n.finished == 0 && died == 0 && p->now.waiting == 0) {
         puts("Nothing was waiting.");
     } else {
         printf("%llu job%s done in %.1f s\n", (unsigned long long)n.finished,
                n.finished == 1 ? "" : "s", seconds);
     }
-    if (n.buried > 0) {
+    if (died > 0) {
         return err_set(&f->err, ERR_DATA, ERR_PERMANENT,
-                       "%llu job%s failed for good: waymark status tells which",
-                       (unsigned long long)n.buried, n.buried == 1 ? "" : "s"),
+                       "%lld job%s failed for good: waymark status tells which", (long long)died,
+                       died == 1 ? "" : "s"),
                flow_fail(f);
     }
     if (p->now.waiting > 0) {
