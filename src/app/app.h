@@ -1,5 +1,5 @@
-/* app: the configuration as a whole, and what every command needs brought up in order: database (embedded or given),
- * schema, queue, trails. Included by cli/ and nobody else. */
+/* app: the configuration as a whole, and what every command needs brought up in order: database
+ * (embedded or given), schema, queue, trails. Included by cli/ and nobody else. */
 #pragma once
 
 #include "base/base.h"
@@ -14,14 +14,16 @@ extern const size_t app_config_key_count;
 
 /* config.example.toml, from the table. */
 void app_config_example(struct buf *out);
-/* Loads file (NULL: $WAYMARK_CONFIG, ./config.toml, $XDG_CONFIG_HOME/waymark/config.toml, /etc/waymark/config.toml: the
- * first there is, or none) and environment, then flags ("section.key", value pairs, n of them), and checks everything.
- * *file_used (may be NULL) gets the path read, owned by the arena, or NULL. */
+/* Loads file (NULL: $WAYMARK_CONFIG, ./config.toml, $XDG_CONFIG_HOME/waymark/config.toml,
+ * /etc/waymark/config.toml: the first there is, or none) and environment, then flags
+ * ("section.key", value pairs, n of them), and checks everything. *file_used (may be NULL) gets the
+ * path read, owned by the arena, or NULL. */
 struct app_flag {
     const char *name, *value;
 };
-struct config *app_config_load(const char *file, char *const *environ_, const struct app_flag *flags, size_t n,
-                               struct arena *a, const char **file_used, struct err *err) MUST_CHECK;
+struct config *app_config_load(const char *file, char *const *environ_,
+                               const struct app_flag *flags, size_t n, struct arena *a,
+                               const char **file_used, struct err *err) MUST_CHECK;
 
 struct app {
     struct loop *loop;
@@ -29,21 +31,20 @@ struct app {
     struct db_conf db;
     struct db_cluster *cluster; /* NULL: a database was configured */
     struct db_pool *pool;
-    struct trails *trails;      /* these two only after app_work_flow */
+    struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
     struct jobs_kind kinds[TRAILS_KINDS];
-    struct op closing;
-    bool verbose;               /* say what is being waited for */
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
 /* The logging the configuration asks for. */
 void app_log_init(const struct config *c);
 struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
-/* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one always does). wait_ms:
- * how long to wait for a configured database that is down. */
+/* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
+ * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
 /* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
 void app_open_work(struct app *app);
-/* A flow: drains the queue, closes pools, stops the embedded cluster. Also of an app only half up. */
+/* A flow: drains the queue, closes pools, stops the embedded cluster. Also of an app only half up.
+ */
 struct flow *app_down_flow(struct app *app);

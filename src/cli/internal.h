@@ -4,7 +4,7 @@
 #include "app/app.h"
 #include "cli/cli.h"
 
-enum { CLI_MAX_OPTIONS = 24, CLI_MAX_OPERANDS = 100000, CLI_DB_WAIT_MS = 10000 };
+enum { CLI_MAX_OPTIONS = 24, CLI_DB_WAIT_MS = 10000 };
 
 struct cli;
 struct cli_command {

@@ -11,9 +11,9 @@ struct coverage_flow {
     struct db_unit u;
     struct trails_prepare_work prepare;
 };
-#define COVERAGE_STEPS(STEP)                                                                                           \
-    STEP(coverage, read)                                                                                               \
-    STEP(coverage, prepare) /* worker */                                                                               \
+#define COVERAGE_STEPS(STEP)                                                                       \
+    STEP(coverage, read)                                                                           \
+    STEP(coverage, prepare) /* worker */                                                           \
     STEP(coverage, sort)
 FLOW_STEPS(coverage, COVERAGE_STEPS);
 
@@ -39,7 +39,8 @@ static enum flow_next coverage_prepare(struct flow *f)
 {
     struct coverage_flow *c = coverage_of(f);
     if (db_rows(&c->u, 0) == 0) {
-        (void)err_set(&f->err, ERR_DATA, ERR_PERMANENT, "there is no route \"%s\": see waymark route list", c->route_id);
+        (void)err_set(&f->err, ERR_DATA, ERR_PERMANENT,
+                      "there is no route \"%s\": see waymark route list", c->route_id);
         return flow_fail(f);
     }
     c->prepare.item.n = 1;
@@ -65,15 +66,20 @@ static int longest_first(const void *a, const void *b)
 
 static struct trails_gap gap_of(const struct geo_route *r, struct geo_interval iv)
 {
-    return (struct trails_gap){
-        .iv = iv, .part = {iv}, .nparts = 1, .from = geo_route_at(r, iv.a), .to = geo_route_at(r, iv.b)};
+    return (struct trails_gap){.iv = iv,
+                               .part = {iv},
+                               .nparts = 1,
+                               .from = geo_route_at(r, iv.a),
+                               .to = geo_route_at(r, iv.b)};
 }
 
-static void fill_gaps(struct trails_coverage *out, const struct geo_interval *gap, size_t n, struct arena *a)
+static void fill_gaps(struct trails_coverage *out, const struct geo_interval *gap, size_t n,
+                      struct arena *a)
 {
     double length = out->length_m;
     out->gap = arena_new_array(a, struct trails_gap, n + 1);
-    bool over_start = geo_route_closed(out->route) && n > 1 && gap[0].a == 0 && gap[n - 1].b == length;
+    bool over_start =
+        geo_route_closed(out->route) && n > 1 && gap[0].a == 0 && gap[n - 1].b == length;
     for (size_t i = over_start; i < n; i++) {
         out->gap[out->ngaps++] = gap_of(out->route, gap[i]);
     }
@@ -92,7 +98,7 @@ static enum flow_next coverage_sort(struct flow *f)
     struct trails_prepare_item *it = &c->prepare.item.item[0];
     if (!it->geo) {
         f->err = it->err;
-        (void)err_wrap(&f->err, "route %s", c->route_id);
+        (void)err_wrap(&f->err, "route %s: ", c->route_id);
         return flow_fail(f);
     }
     struct trails_coverage *out = c->ret;
@@ -106,7 +112,8 @@ static enum flow_next coverage_sort(struct flow *f)
     };
     it->geo = NULL;
     for (size_t i = 0; i < n; i++) {
-        out->covered[i] = (struct geo_interval){db_get_f64(&c->u, 1, (int)i, 0), db_get_f64(&c->u, 1, (int)i, 1)};
+        out->covered[i] =
+            (struct geo_interval){db_get_f64(&c->u, 1, (int)i, 0), db_get_f64(&c->u, 1, (int)i, 1)};
     }
     out->covered_m = geo_intervals_length(out->covered, n);
     struct geo_interval *gap = arena_new_array(f->arena, struct geo_interval, n + 1);
@@ -121,10 +128,11 @@ static void coverage_end(struct flow *f)
     trails__prepare_done(&c->prepare.item);
 }
 
-static const struct flow_def coverage_def = {"trails_coverage", coverage_steps, coverage_STEP_COUNT, coverage_end};
+static const struct flow_def coverage_def = {"trails_coverage", coverage_steps, coverage_STEP_COUNT,
+                                             coverage_end};
 
-struct flow *trails_coverage_flow(struct db_pool *pool, const char *route_id, int64_t athlete_id, struct arena *a,
-                                  struct trails_coverage *ret)
+struct flow *trails_coverage_flow(struct db_pool *pool, const char *route_id, int64_t athlete_id,
+                                  struct arena *a, struct trails_coverage *ret)
 {
     struct coverage_flow *c = flow_new(db_pool_loop(pool), &coverage_def, sizeof(*c), 0);
     c->pool = pool;

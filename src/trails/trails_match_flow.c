@@ -1,23 +1,24 @@
-/* The way of an activity, from a claimed job to committed credit. Jobs of kind match bring activities, which are matched
- * against every route near them; a job of kind page brings a list of activities to match against one new route.
+/* The way of an activity, from a claimed job to committed credit. Jobs of kind match bring
+ * activities, which are matched against every route near them; a job of kind page brings a list of
+ * activities to match against one new route.
  *
- * A batch is done in as many turns as the memory limit makes of it: each turn reads tracks up to the limit, matches them
- * in a worker thread, and commits the results together with the end of their jobs. What another transaction changed
- * since the reading is found out by that commit (revisions, the epoch of the routes) and read again. */
+ * A batch is done in as many turns as the memory limit makes of it: each turn reads tracks up to
+ * the limit, matches them in a worker thread, and commits the results together with the end of
+ * their jobs. What another transaction changed since the reading is found out by that commit
+ * (revisions, the epoch of the routes) and read again. */
 #include "trails/internal.h"
 
 struct match_flow {
     struct flow f;
     struct trails *t;
     struct jobs_batch *b;
-    char *page_route;     /* kind page: the route, else NULL */
+    char *page_route; /* kind page: the route, else NULL */
     int64_t page;
-    int64_t *ids;         /* kind match: activities, job by job */
-    struct arena *turn;   /* memory of one turn */
+    int64_t *ids;       /* kind match: activities, job by job */
+    struct arena *turn; /* memory of one turn */
     unsigned retries;
     int64_t epoch;
-    size_t take;          /* jobs that this turn finishes */
-    bool more;            /* kind page: there are activities left in the page */
+    size_t take; /* jobs that this turn finishes */
     struct trails_activity *activity;
     size_t nactivities;
     struct trails_route **route; /* references; missing ones NULL until loaded */
@@ -29,14 +30,14 @@ struct match_flow {
     struct trails_match_work match;
     struct db_unit tracks, routes, save;
 };
-#define MATCH_STEPS(STEP)                                                                                              \
-    STEP(match, read)    /* tracks, epoch and candidate routes */                                                      \
-    STEP(match, sort)    /* rows to activities, cached routes to references */                                         \
-    STEP(match, load)    /* -> compute if every route is cached */                                                     \
-    STEP(match, prepare) /* worker */                                                                                  \
-    STEP(match, keep)    /* into the cache */                                                                          \
-    STEP(match, compute) /* worker */                                                                                  \
-    STEP(match, save)    /* one transaction */                                                                         \
+#define MATCH_STEPS(STEP)                                                                          \
+    STEP(match, read)    /* tracks, epoch and candidate routes */                                  \
+    STEP(match, sort)    /* rows to activities, cached routes to references */                     \
+    STEP(match, load)    /* -> compute if every route is cached */                                 \
+    STEP(match, prepare) /* worker */                                                              \
+    STEP(match, keep)    /* into the cache */                                                      \
+    STEP(match, compute) /* worker */                                                              \
+    STEP(match, save)    /* one transaction */                                                     \
     STEP(match, saved)   /* -> read, while jobs are left or something changed under us */
 FLOW_STEPS(match, MATCH_STEPS);
 
@@ -66,7 +67,8 @@ static int read_payloads(struct match_flow *m, struct err *err)
     struct jobs_batch *b = m->b;
     if (m->b->kind->start == trails__page_start) {
         CHECK(b->n == 1);
-        return trails__payload_text(b->job[0].payload, "route", m->f.arena, &m->page_route, err) != 0 ||
+        return trails__payload_text(b->job[0].payload, "route", m->f.arena, &m->page_route, err) !=
+                           0 ||
                        trails__payload_i64(b->job[0].payload, "page", &m->page, err) != 0
                    ? -1
                    : 0;
@@ -186,8 +188,8 @@ static enum flow_next match_keep(struct flow *f)
     const struct trails_prepare *p = &m->prepare.item;
     for (size_t i = 0; i < p->n; i++) {
         struct trails_prepare_item *it = &p->item[i];
-        struct trails_route *r =
-            trails__cache_put(m->t->cache, it->id, it->revision, it->geo, it->geo ? NULL : it->err.msg);
+        struct trails_route *r = trails__cache_put(m->t->cache, it->id, it->revision, it->geo,
+                                                   it->geo ? NULL : it->err.msg);
         it->geo = NULL; /* the cache's now */
         for (size_t k = 0; k < m->nroutes; k++) {
             if (!m->route[k] && span_is(m->route_id[k], it->id)) {
@@ -207,7 +209,8 @@ static enum flow_next match_keep(struct flow *f)
 static enum flow_next match_compute(struct flow *f)
 {
     struct match_flow *m = match_of(f);
-    /* Routes that are gone, or are no line, match nothing; keep their references apart from what the worker sees. */
+    /* Routes that are gone, or are no line, match nothing; keep their references apart from what
+     * the worker sees. */
     struct trails_match *item = &m->match.item;
     m->usable = arena_new_array(m->turn, struct trails_route *, m->nroutes + 1);
     *item = (struct trails_match){
@@ -225,7 +228,8 @@ static enum flow_next match_compute(struct flow *f)
     return flow_wait(f, &m->match.work.op, match_STEP_save, TRAILS_WORK_MS);
 }
 
-/* ---- the transaction ---------------------------------------------------------------------------------------- */
+/* ---- the transaction
+ * ---------------------------------------------------------------------------------------- */
 
 struct columns {
     int64_t *activity, *arev, *rrev;
@@ -268,7 +272,8 @@ static void add_pairs(struct db_unit *u, const struct db_stmt *s, const struct c
     db_p_i64_array(u, c->rrev, n);
 }
 
-static void add_drop(struct match_flow *m, const struct db_stmt *s, const int64_t *ids, const int64_t *revisions)
+static void add_drop(struct match_flow *m, const struct db_stmt *s, const int64_t *ids,
+                     const int64_t *revisions)
 {
     db_add(&m->save, s);
     db_p_i64_array(&m->save, ids, m->nactivities);
@@ -298,7 +303,8 @@ static void add_results(struct match_flow *m)
     }
 }
 
-/* Locks in one order for every writer: jobs, epoch or page's route, athletes, activities, routes. */
+/* Locks in one order for every writer: jobs, epoch or page's route, athletes, activities, routes.
+ */
 static void add_locks(struct match_flow *m, const int64_t *ids)
 {
     struct db_unit *u = &m->save;
@@ -388,7 +394,8 @@ static enum flow_next match_saved(struct flow *f)
     }
     for (size_t i = 0; i < m->nactivities; i++) {
         if (m->activity[i].note && m->activity[i].wkb.p) {
-            log_info("activity cannot be matched", L_I("activity", m->activity[i].id), L_S("why", m->activity[i].note));
+            log_info("activity cannot be matched", L_I("activity", m->activity[i].id),
+                     L_S("why", m->activity[i].note));
         }
     }
     jobs_finished(m->b, m->take);

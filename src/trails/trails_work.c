@@ -19,10 +19,11 @@ int trails__prepare(struct trails_prepare *p, struct err *err)
 {
     for (size_t i = 0; i < p->n; i++) {
         struct trails_prepare_item *it = &p->item[i];
-        /* A route that cannot be prepared keeps its reason; the others go on. Want of memory is another matter. */
+        /* A route that cannot be prepared keeps its reason; the others go on. Want of memory is
+         * another matter. */
         if (prepare_one(it) != 0 && it->err.class != ERR_PERMANENT) {
             *err = it->err;
-            return err_wrap(err, "preparing route %s", it->id);
+            return err_wrap(err, "preparing route %s: ", it->id);
         }
     }
     if (p->want_chunks && p->item[0].geo) {
@@ -50,20 +51,23 @@ static void add_row(struct trails_match *m, struct trails_rows *rows, size_t act
     *vec_push(rows) = (struct trails_row){activity, route, iv.a, iv.b, offset, m->wkb.n - offset};
 }
 
-static void add_match(struct trails_match *m, size_t activity, size_t route, const struct geo_match *found)
+static void add_match(struct trails_match *m, size_t activity, size_t route,
+                      const struct geo_match *found)
 {
     const struct geo_pt *lattice;
     const double *measure;
     (void)geo_route_lattice(m->route[route], &lattice, &measure);
     for (size_t i = 0; i < found->n; i++) {
         const struct geo_section *s = &found->section[i];
-        add_row(m, &m->sections, activity, route, s->iv, lattice + s->first, s->last - s->first + 1);
+        add_row(m, &m->sections, activity, route, s->iv, lattice + s->first,
+                s->last - s->first + 1);
     }
     const struct geo_track *t = &found->pieces;
     for (size_t i = 0; i < t->nseg; i++) {
         size_t first = t->seg[i], end = i + 1 < t->nseg ? t->seg[i + 1] : t->n;
         if (end - first >= 2) {
-            add_row(m, &m->pieces, activity, route, (struct geo_interval){0, 0}, t->pt + first, end - first);
+            add_row(m, &m->pieces, activity, route, (struct geo_interval){0, 0}, t->pt + first,
+                    end - first);
         }
     }
     if (found->n > 0 || t->n > 0) {
@@ -71,8 +75,8 @@ static void add_match(struct trails_match *m, size_t activity, size_t route, con
     }
 }
 
-static int match_activity(struct trails_match *m, const struct geo_index *index, size_t *near, size_t activity,
-                          struct err *err)
+static int match_activity(struct trails_match *m, const struct geo_index *index, size_t *near,
+                          size_t activity, struct err *err)
 {
     struct trails_activity *a = &m->activity[activity];
     struct geo_track track = {0};
