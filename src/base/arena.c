@@ -157,6 +157,11 @@ char *arena_strdup(struct arena *a, const char *s)
     return arena_span_dup(a, span_of(s));
 }
 
+char *arena_tame(struct arena *a, const char *text)
+{
+    return text_tame(arena_strdup(a, text ? text : ""));
+}
+
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list ap;

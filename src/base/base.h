@@ -47,6 +47,10 @@ bool span_is(struct span a, const char *cstr);
 struct span span_trim(struct span s); /* ASCII white space off both ends */
 /* Strict: no overlong forms, no surrogates; NUL is refused too. */
 bool span_utf8_valid(struct span s);
+/* In place: what a terminal would obey rather than show becomes spaces: control characters, C1 ones
+ * too, and marks that turn the direction of text. Bytes that are not UTF-8 become '?'. Returns
+ * text. */
+char *text_tame(char *text);
 
 /* Strict decimal; the whole span must be the number and lie in [min, max]. 0 or -1. */
 int span_to_i64(struct span s, int64_t min, int64_t max, int64_t *ret) MUST_CHECK;
@@ -102,6 +106,8 @@ size_t arena_used(const struct arena *a);
 void *arena_alloc(struct arena *a, size_t n);
 void *arena_try_alloc(struct arena *a, size_t n) MUST_CHECK;
 char *arena_strdup(struct arena *a, const char *s);
+/* A copy to print: see text_tame. NULL gives "". */
+char *arena_tame(struct arena *a, const char *text);
 char *arena_span_dup(struct arena *a, struct span s); /* adds the NUL */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
 /* Aborts if the product overflows. */

@@ -7,11 +7,9 @@
 static void take_message(struct err *err, char *text, size_t wanted)
 {
     size_t n = wanted < sizeof(err->msg) ? wanted : base__utf8_cut(text, sizeof(err->msg) - 1);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        err->msg[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
-    }
+    memcpy(err->msg, text, n);
     err->msg[n] = '\0';
+    text_tame(err->msg);
 }
 
 int err_set_(struct err *err, enum err_domain domain, enum err_class class, int code,

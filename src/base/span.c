@@ -99,6 +99,30 @@ bool span_utf8_valid(struct span s)
     return true;
 }
 
+static bool is_obeyed(uint32_t cp)
+{
+    return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x061c || cp == 0x200e || cp == 0x200f ||
+           (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
+}
+
+char *text_tame(char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t len = base__utf8_next(text + i, n - i, &cp);
+        if (len == 0) {
+            text[i++] = '?';
+            continue;
+        }
+        if (is_obeyed(cp)) {
+            memset(text + i, ' ', len);
+        }
+        i += len;
+    }
+    return text;
+}
+
 /* ---- numbers -----------------------------------------------------------------------------------
  */
 

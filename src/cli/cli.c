@@ -106,7 +106,8 @@ static int no_command(int argc, char **argv)
     } else if (argc == 1 || help) {
         print_usage(help ? stdout : stderr);
     } else {
-        fprintf(stderr, "waymark: there is no command \"%s\": see waymark help\n", argv[1]);
+        fprintf(stderr, "waymark: there is no command \"%s\": see waymark help\n",
+                text_tame(argv[1]));
     }
     return help ? 0 : 2;
 }

@@ -35,6 +35,7 @@ void cli_table_print(struct cli_table *t, FILE *out)
     for (size_t c = 0; c < t->ncols; c++) {
         width[c] = width_of(t->head[c] + (t->head[c][0] == '>'));
         for (size_t r = 0; r < t->row.n; r++) {
+            t->row.v[r][c] = arena_tame(t->arena, t->row.v[r][c]);
             int w = width_of(t->row.v[r][c]);
             width[c] = w > width[c] ? w : width[c];
         }

@@ -26,7 +26,7 @@ static void on_file(void *ctx, const struct ingest_event *e)
     if (e->why) {
         x->c->status = 1;
         cli_progress_clear(&x->progress);
-        fprintf(stderr, "waymark: %s: %s\n", e->path, e->why);
+        fprintf(stderr, "waymark: %s: %s\n", arena_tame(x->c->arena, e->path), e->why);
     }
     if (x->c->json && e->why) {
         jo_begin_object(&x->json, NULL);
@@ -174,13 +174,15 @@ static void on_route(void *ctx, const struct trails_import_event *e)
     cli_progress_clear(&x->progress);
     if (e->why) {
         x->c->status = 1;
-        fprintf(stderr, "waymark: %s%s%s: %s\n", e->path, x->opts.each ? " " : "",
-                x->opts.each ? e->id : "", e->why);
+        fprintf(stderr, "waymark: %s%s%s: %s\n", arena_tame(x->c->arena, e->path),
+                x->opts.each ? " " : "", x->opts.each ? arena_tame(x->c->arena, e->id) : "",
+                e->why);
     }
     if (x->c->json) {
         route_json(&x->json, e);
     } else if (!e->why && !x->opts.each) {
-        printf("%s: %s \"%s\", %.1f km%s", e->id, e->is_new ? "new route" : "updated", e->name,
+        printf("%s: %s \"%s\", %.1f km%s", arena_tame(x->c->arena, e->id),
+               e->is_new ? "new route" : "updated", arena_tame(x->c->arena, e->name),
                e->length_m / 1000, e->join.closed ? ", a ring" : "");
         describe_join(&e->join);
         putchar('\n');

@@ -157,7 +157,7 @@ static int list_show(struct route_view *v)
     cli_table_print(&t, stdout);
     for (int i = 0; i < db_rows(&v->u, 0); i++) {
         if (!db_is_null(&v->u, 0, i, 9)) {
-            printf("%s cannot be matched: %s\n", db_get_text(&v->u, 0, i, 0, c->arena),
+            printf("%s cannot be matched: %s\n", text_tame(db_get_text(&v->u, 0, i, 0, c->arena)),
                    db_get_text(&v->u, 0, i, 9, c->arena));
         }
     }
@@ -209,8 +209,9 @@ static int show_show(struct route_view *v)
         puts(out.p);
         buf_done(&out);
     } else {
-        printf("%s: %.1f km%s, tolerance %.0f m\n", cov->display_name, cov->length_m / 1000,
-               geo_route_closed(cov->route) ? ", a ring" : "", geo_route_tolerance_m(cov->route));
+        printf("%s: %.1f km%s, tolerance %.0f m\n", arena_tame(v->c->arena, cov->display_name),
+               cov->length_m / 1000, geo_route_closed(cov->route) ? ", a ring" : "",
+               geo_route_tolerance_m(cov->route));
         printf("covered: %.1f km (%.1f %%) in %zu stretch%s, %zu gap%s\n", cov->covered_m / 1000,
                percent_of(cov->covered_m, cov->length_m), cov->ncovered,
                cov->ncovered == 1 ? "" : "es", cov->ngaps, cov->ngaps == 1 ? "" : "s");
@@ -268,7 +269,8 @@ static void gap_line(struct route_view *v, const struct trails_gap *g, struct bu
             if (gpx) {
                 buf_printf(out, "<trkpt lat=\"%.7f\" lon=\"%.7f\"/>", pt[i].lat, pt[i].lon);
             } else {
-                buf_printf(out, "%s[%.7f,%.7f]", k > 0 || i > first ? "," : "", pt[i].lon, pt[i].lat);
+                buf_printf(out, "%s[%.7f,%.7f]", k > 0 || i > first ? "," : "", pt[i].lon,
+                           pt[i].lat);
             }
         }
     }
@@ -407,10 +409,10 @@ static enum flow_next remove_ask(struct flow *f)
 static enum flow_next remove_report(struct flow *f)
 {
     struct remove_flow *r = container_of(f, struct remove_flow, f);
-    const char *id = r->c->operand[r->next++];
+    const char *id = r->c->operand[r->next++], *shown = arena_tame(r->c->arena, id);
     bool removed = db_affected(&r->u, 0) > 0;
     if (!removed) {
-        fprintf(stderr, "waymark: there is no route \"%s\": see waymark route list\n", id);
+        fprintf(stderr, "waymark: there is no route \"%s\": see waymark route list\n", shown);
         r->c->status = 1;
     }
     if (r->c->json) {
@@ -419,7 +421,7 @@ static enum flow_next remove_report(struct flow *f)
         jo_bool(&r->json, "removed", removed);
         jo_end_object(&r->json);
     } else if (removed) {
-        printf("%s: removed\n", id);
+        printf("%s: removed\n", shown);
     }
     return flow_goto(f, remove_STEP_ask);
 }

@@ -153,7 +153,7 @@ static void show_queue(struct cli *c, const struct db_unit *u)
     for (int i = 0; i < db_rows(u, CALL_DEAD); i++) {
         printf("dead: %lld x %s: %s\n", (long long)db_get_i64(u, CALL_DEAD, i, 1),
                db_get_text(u, CALL_DEAD, i, 0, c->arena),
-               db_get_text(u, CALL_DEAD, i, 2, c->arena));
+               text_tame(db_get_text(u, CALL_DEAD, i, 2, c->arena)));
     }
 }
 
