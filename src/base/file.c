@@ -1,7 +1,9 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int read_all(FILE *in, size_t max_bytes, struct buf *out, struct err *err)
 {
@@ -12,6 +14,9 @@ static int read_all(FILE *in, size_t max_bytes, struct buf *out, struct err *err
     }
     if (S_ISDIR(st.st_mode)) {
         return err_set(err, ERR_DATA, ERR_PERMANENT, "it is a folder");
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode)) {
+        return err_set(err, ERR_DATA, ERR_PERMANENT, "it is no plain file");
     }
     if (st.st_size > 0 && (size_t)st.st_size > max_bytes) {
         return err_set(err, ERR_DATA, ERR_PERMANENT, "%lld bytes: at most %zu are read",
@@ -32,9 +37,25 @@ static int read_all(FILE *in, size_t max_bytes, struct buf *out, struct err *err
     return rc;
 }
 
+/* Opening a named pipe that nobody writes to would wait for ever; reading it then gives nothing.
+ * One with a writer, such as a shell's <(...), is read to its end. */
+static FILE *open_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        return NULL;
+    }
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    FILE *in = fdopen(fd, "rb");
+    if (!in) {
+        close(fd);
+    }
+    return in;
+}
+
 int file_read(const char *path, size_t max_bytes, struct buf *out, struct err *err)
 {
-    FILE *in = fopen(path, "rbe");
+    FILE *in = open_file(path);
     if (!in) {
         return err_sys(err, errno, "opening it");
     }

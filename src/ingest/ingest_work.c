@@ -31,7 +31,8 @@ static int scan_folder(const char *path, struct ingest_paths *ret, struct err *e
     int rc = tree ? 0 : err_sys(err, errno, "reading folder %s", path);
     for (FTSENT *e; rc == 0 && (e = fts_read(tree));) {
         bool file = e->fts_info == FTS_F || e->fts_info == FTS_SL;
-        if (file && is_track_file(e->fts_path)) {
+        bool closed = e->fts_info == FTS_DNR; /* a folder: reading it says why it cannot be read */
+        if ((file && is_track_file(e->fts_path)) || closed) {
             *vec_push(ret) = mem_strdup(e->fts_path);
         }
     }
@@ -46,10 +47,8 @@ int ingest__scan(const char *const *path, size_t n, struct ingest_paths *ret, st
 {
     for (size_t i = 0; i < n; i++) {
         struct stat st;
-        if (stat(path[i], &st) != 0) {
-            return err_set(err, ERR_SYS, ERR_PERMANENT, "%s: %s", path[i], strerror(errno));
-        }
-        if (!S_ISDIR(st.st_mode)) {
+        if (stat(path[i], &st) != 0 || !S_ISDIR(st.st_mode)) {
+            /* One that is missing: reading it says so, and the others go on. */
             *vec_push(ret) = mem_strdup(path[i]);
         } else if (scan_folder(path[i], ret, err) != 0) {
             return -1;
