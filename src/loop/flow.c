@@ -145,6 +145,19 @@ static void set_timeout_err(struct flow *f, struct err *err)
                  f->def->name, step_name(f), duration_format(f->timeout_ms, text));
 }
 
+/* Says more than "cancelled"; what the op says itself, such as why there is no connection, more
+ * still. */
+static void explain_timeout(struct flow *f, struct err *err)
+{
+    const struct err why = *err;
+    set_timeout_err(f, err);
+    if (why.domain != ERR_UV || why.code != UV_ECANCELED) {
+        char text[sizeof(err->msg)];
+        snprintf(text, sizeof(text), "%s", err->msg);
+        err_set_code(err, ERR_UV, ERR_RETRY, UV_ETIMEDOUT, "%s (%s)", text, why.msg);
+    }
+}
+
 static void pending_done(struct op *op)
 {
     struct flow *f = op->waiter;
@@ -155,7 +168,7 @@ static void pending_done(struct op *op)
         uv_timer_stop(&f->deadline);
     }
     if (f->timed_out && op->failed) {
-        set_timeout_err(f, &op->err); /* says more than "cancelled" */
+        explain_timeout(f, &op->err);
     }
     if (f->cancelled) {
         end_flow(f);
