@@ -10,7 +10,9 @@
 /* What a frontend draws and the spatial index holds: about what Strava's own summaries are. */
 static const double SUMMARY_TOLERANCE_M = 10.0;
 
-/* ---- finding ------------------------------------------------------------------------------------------------ */
+/* ---- finding
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool is_track_file(const char *path)
 {
@@ -65,9 +67,12 @@ void ingest__paths_done(struct ingest_paths *p)
     vec_done(p);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------
+ */
 
-/* Negative, so that it can never be an id of Strava's; from the content, so that the same file is the same activity. */
+/* Negative, so that it can never be an id of Strava's; from the content, so that the same file is
+ * the same activity. */
 static int64_t activity_id(int64_t athlete_id, struct span bytes, size_t feature)
 {
     unsigned char content[SHA256_DIGEST_LENGTH], digest[SHA256_DIGEST_LENGTH];
@@ -96,17 +101,20 @@ static void time_span(const struct geo_track *t, int64_t *start_us, int64_t *ela
         }
     }
     *start_us = isnan(first) ? INT64_MIN : (int64_t)(first * 1e6);
-    *elapsed_s = isnan(first) || last <= first || last - first > INT32_MAX ? -1 : (int64_t)(last - first);
+    *elapsed_s =
+        isnan(first) || last <= first || last - first > INT32_MAX ? -1 : (int64_t)(last - first);
 }
 
-static int convert(const struct geo_feature *feature, int64_t id, struct ingest_activity *out, struct err *err)
+static int convert(const struct geo_feature *feature, int64_t id, struct ingest_activity *out,
+                   struct err *err)
 {
     const struct geo_track *t = &feature->track;
     struct geo_track simple = {0};
     *out = (struct ingest_activity){.id = id, .distance_m = geo_track_length_m(t)};
     time_span(t, &out->start_us, &out->elapsed_s);
     if (t->n < 2) {
-        return err_set(err, ERR_DATA, ERR_PERMANENT, "a track of %zu point%s", t->n, t->n == 1 ? "" : "s");
+        return err_set(err, ERR_DATA, ERR_PERMANENT, "a track of %zu point%s", t->n,
+                       t->n == 1 ? "" : "s");
     }
     if (geo_simplify(t, SUMMARY_TOLERANCE_M, &simple, err) != 0) {
         return -1;
@@ -141,7 +149,8 @@ static void convert_all(struct ingest_file *f, const struct geo_file *g, struct 
         }
     }
     if (f->activity.n == 0 && f->err.class == 0) {
-        (void)err_set(&f->err, ERR_DATA, ERR_PERMANENT, "no track in it (%zu waypoints)", g->waypoints);
+        (void)err_set(&f->err, ERR_DATA, ERR_PERMANENT, "no track in it (%zu waypoints)",
+                      g->waypoints);
     }
 }
 

@@ -253,9 +253,7 @@ struct pg_cluster *pg_cluster_free(struct pg_cluster *c)
     return NULL;
 }
 
-/* ---- SQL
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- SQL ----------------------------------------------------------------------------- */
 
 const char *pg_cluster_url(struct pg_cluster *c, const char *dbname)
 {

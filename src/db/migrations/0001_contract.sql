@@ -108,6 +108,21 @@ ALTER TABLE routes ADD COLUMN IF NOT EXISTS thumbnail bytea;
 ALTER TABLE access_tokens ADD COLUMN IF NOT EXISTS updated_at timestamp DEFAULT now();
 ALTER TABLE refresh_tokens ADD COLUMN IF NOT EXISTS updated_at timestamp DEFAULT now();
 
+-- Or demand what a recorded file or a route from one does not tell.
+DO $$
+DECLARE
+    strict record;
+BEGIN
+    FOR strict IN SELECT a.attrelid::regclass AS tab, a.attname FROM pg_attribute a
+                  WHERE a.attnotnull AND (
+                      (a.attrelid = to_regclass('activities') AND a.attname IN (
+                          'name', 'distance', 'moving_time', 'elapsed_time', 'total_elevation_gain', 'start_date', 'local_tz',
+                          'summary_track', 'start_latlng', 'end_latlng', 'elev_low', 'elev_high', 'external_id'))
+                      OR (a.attrelid = to_regclass('routes') AND a.attname IN ('length', 'description', 'thumbnail'))) LOOP
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', strict.tab, strict.attname);
+    END LOOP;
+END $$;
+
 -- Ours, each with a default, so that the frontend's INSERTs keep working.
 -- revision names a state of what a match depends on; results made from another one are refused. Never the same again,
 -- even for what is deleted and inserted under one id; an identity, so that who inserts needs no right on a sequence.

@@ -90,12 +90,13 @@ CREATE TRIGGER waymark_activity_revise BEFORE UPDATE ON activities
     FOR EACH ROW EXECUTE FUNCTION waymark_activity_revise();
 
 -- Queues a match for each of these activities. The conflict clause touches a queued twin on purpose: its row lock
--- keeps the twin from being claimed, and finishing, before our change can be seen.
+-- keeps the twin from being claimed, and finishing, before our change can be seen. A twin that failed and waits to be
+-- tried again need not: what it failed with has changed.
 CREATE FUNCTION waymark_queue_matches(ids bigint[], athletes bigint[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
     SELECT 'trails', 'match', 10, 'match:' || u.id, u.athlete, jsonb_build_object('activity', u.id)
     FROM unnest(ids, athletes) u(id, athlete) ORDER BY u.id
-    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL, attempt = 0;
 $$;
 
 -- Queues a recomputation of whatever these athletes have in route_stats.
@@ -103,14 +104,14 @@ CREATE FUNCTION waymark_queue_stats(athletes bigint[]) RETURNS void LANGUAGE sql
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
     SELECT 'trails', 'stats', 20, 'stats:' || u.athlete, u.athlete, jsonb_build_object('athlete', u.athlete)
     FROM (SELECT DISTINCT a FROM unnest(athletes) a) u(athlete) ORDER BY u.athlete
-    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL, attempt = 0;
 $$;
 
 CREATE FUNCTION waymark_queue_routes(ids text[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO q.job (queue, kind, prio, ukey, payload)
     SELECT 'trails', 'route', 0, 'route:' || u.id, jsonb_build_object('route', u.id)
     FROM unnest(ids) u(id) ORDER BY u.id
-    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL, attempt = 0;
 $$;
 
 CREATE FUNCTION waymark_activities_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
