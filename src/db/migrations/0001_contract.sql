@@ -111,15 +111,15 @@ ALTER TABLE refresh_tokens ADD COLUMN IF NOT EXISTS updated_at timestamp DEFAULT
 -- Or demand what a recorded file or a route from one does not tell.
 DO $$
 DECLARE
-    strict record;
+    demand record;
 BEGIN
-    FOR strict IN SELECT a.attrelid::regclass AS tab, a.attname FROM pg_attribute a
+    FOR demand IN SELECT a.attrelid::regclass AS tab, a.attname FROM pg_attribute a
                   WHERE a.attnotnull AND (
                       (a.attrelid = to_regclass('activities') AND a.attname IN (
                           'name', 'distance', 'moving_time', 'elapsed_time', 'total_elevation_gain', 'start_date', 'local_tz',
                           'summary_track', 'start_latlng', 'end_latlng', 'elev_low', 'elev_high', 'external_id'))
                       OR (a.attrelid = to_regclass('routes') AND a.attname IN ('length', 'description', 'thumbnail'))) LOOP
-        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', strict.tab, strict.attname);
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', demand.tab, demand.attname);
     END LOOP;
 END $$;
 

@@ -132,8 +132,9 @@ END $$;
 -- running jobs may share a ukey.
 --
 -- crashed: their process died. Whoever was there is a suspect and runs alone from now on; one that was alone when its
--- process died, three times, is buried. So a job that kills its process is found, and none is blamed for a neighbour
--- or for a power cut.
+-- process died, ten times, is buried. So a job that kills its process is found, and none is blamed for a neighbour
+-- or for a power cut. Ten, since nobody can tell from outside whether the job did it or somebody who stopped a slow run
+-- by force, again and again.
 CREATE FUNCTION q.requeue(ids bigint[], me bigint, delays float8[], error text, refund boolean, crashed boolean)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
@@ -146,8 +147,8 @@ BEGIN
         WHERE j.owner = me AND j.state = 'running' ORDER BY j.id FOR NO KEY UPDATE OF j
     LOOP
         n := n + 1;
-        IF alone AND one.crashes >= 2 THEN
-            PERFORM q.bury(ARRAY[one.id], me, 'crashes', coalesce(error, 'its process died three times while it ran alone'));
+        IF alone AND one.crashes >= 9 THEN
+            PERFORM q.bury(ARRAY[one.id], me, 'crashes', coalesce(error, 'its process died ten times while it ran alone'));
             CONTINUE;
         END IF;
         LOOP
