@@ -99,6 +99,8 @@ struct it_proc *it_start(struct it_db *db, const char *const *env, const char *c
 struct it_result it_wait(struct it_proc *p, int64_t limit_ms);
 /* Until standard error has that text. */
 void it_wait_for(struct it_proc *p, const char *text, int64_t limit_ms);
+/* From now on, until the test ends, it runs as this user (0: as we do). Only root can. */
+void it_become(uid_t uid);
 pid_t it_pid(const struct it_proc *p);
 void it_signal(struct it_proc *p, int signum);
 struct it_result it_run(struct it_db *db, const char *const *env, const char *const *args);

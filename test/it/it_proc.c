@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@ struct it_proc {
 
 static struct it_proc proc[PROCS_MAX];
 static unsigned nprocs;
+static uid_t as_user;
 static unsigned serial;
 
 /* ---- environment --------------------------------------------------------------------------- */
@@ -86,7 +88,13 @@ static void become(const struct it_proc *p, pid_t parent, const struct environme
     int out = open(p->out, O_CREAT | O_TRUNC | O_WRONLY, 0600);
     int err = open(p->err, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
     if (in < 0 || out < 0 || err < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0 ||
-        chdir(it_home()) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        chdir(it_home()) != 0)
+        _exit(126);
+    if (as_user != 0 &&
+        (setgroups(0, NULL) != 0 || setgid((gid_t)as_user) != 0 || setuid(as_user) != 0))
+        _exit(126);
+    /* After the change of user, which clears it. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         _exit(126);
     (void)close_range(3, ~0U, 0);
     execve(WAYMARK_BINARY, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)e->v);
@@ -117,6 +125,11 @@ struct it_proc *it_start(struct it_db *db, const char *const *env, const char *c
     return p;
 }
 
+void it_become(uid_t uid)
+{
+    as_user = uid;
+}
+
 pid_t it_pid(const struct it_proc *p)
 {
     return p->pid;
@@ -139,6 +152,7 @@ static bool has_ended(struct it_proc *p)
 
 void it__end_processes(void)
 {
+    as_user = 0;
     while (nprocs > 0) {
         struct it_proc *p = &proc[--nprocs];
         if (!has_ended(p)) {
