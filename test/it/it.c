@@ -257,6 +257,7 @@ PGresult *it_ask(struct it_db *db, const char *sql, int nparams, const char *con
     return checked(db, PQexecParams(db->pg, sql, nparams, NULL, param, NULL, NULL, 0), sql);
 }
 
+static PGresult *vquery(struct it_db *db, const char *fmt, va_list args) IT_PRINTF(2, 0);
 static PGresult *vquery(struct it_db *db, const char *fmt, va_list args)
 {
     return it_ask(db, it__vformat(fmt, args), 0, NULL);
