@@ -48,28 +48,43 @@ static void tell_waiting(void *ctx, const struct err *why)
     log_err(LOG_LEVEL_WARN, "waiting for the database", why);
 }
 
-static char *data_dir(const struct config *c, struct arena *a)
+/* Where the private cluster lives. */
+static int data_dir(const struct config *c, struct arena *a, const char **ret, struct err *err)
 {
     const char *set = config_str(c, "data.dir"), *xdg = getenv("XDG_STATE_HOME"),
                *home = getenv("HOME");
-    char *dir;
     if (set && *set) {
-        dir = arena_strdup(a, set);
+        *ret = arena_strdup(a, set);
     } else if (xdg && *xdg == '/') {
-        dir = arena_printf(a, "%s/waymark", xdg);
+        *ret = arena_printf(a, "%s/waymark", xdg);
     } else if (geteuid() == 0) {
         /* PostgreSQL refuses to run as root, and the user it runs as cannot pass through root's
          * home. */
-        dir = arena_strdup(a, "/var/lib/waymark");
+        *ret = arena_strdup(a, "/var/lib/waymark");
+    } else if (home && *home == '/') {
+        *ret = arena_printf(a, "%s/.local/state/waymark", home);
     } else {
-        dir = arena_printf(a, "%s/.local/state/waymark", home && *home ? home : "/var/tmp");
+        return err_set(err, ERR_CONF, ERR_PERMANENT,
+                       "no place for the private database: neither HOME nor XDG_STATE_HOME is set; "
+                       "give --data-dir or [data] dir");
     }
-    if (dir[0] != '/') {
+    if ((*ret)[0] != '/') {
         char *cwd = getcwd(NULL, 0);
-        dir = arena_printf(a, "%s/%s", cwd ? cwd : "", dir);
+        *ret = arena_printf(a, "%s/%s", cwd ? cwd : "", *ret);
         free(cwd);
     }
-    return dir;
+    return 0;
+}
+
+/* What the user's environment says to libpq is meant for databases of theirs, not for this one. */
+static void forget_pg_environment(void)
+{
+    static const char *const name[] = {
+        "PGSERVICE",  "PGSERVICEFILE", "PGOPTIONS",     "PGHOSTADDR",    "PGPASSWORD",
+        "PGPASSFILE", "PGSSLMODE",     "PGSSLROOTCERT", "PGREQUIREAUTH", "PGTARGETSESSIONATTRS"};
+    for (size_t i = 0; i < COUNT_OF(name); i++) {
+        unsetenv(name[i]);
+    }
 }
 
 static enum flow_next up_server(struct flow *f)
@@ -80,12 +95,15 @@ static enum flow_next up_server(struct flow *f)
         u->app->db.url = url;
         flow_call(db_wait_flow(f->loop, &u->app->db, u->wait_ms, tell_waiting, NULL), &u->op);
     } else {
-        const struct db_cluster_conf conf = {
-            .dir = data_dir(u->app->config, f->arena),
+        struct db_cluster_conf conf = {
             .max_connections =
                 (unsigned)config_i64(u->app->config, "database.connections") * 4 + 20,
             .shared_buffers_mb = 32,
         };
+        if (data_dir(u->app->config, f->arena, &conf.dir, &f->err) != 0) {
+            return flow_fail(f);
+        }
+        forget_pg_environment();
         flow_call(db_cluster_start_flow(f->loop, &conf, &u->app->cluster), &u->op);
     }
     return flow_wait(f, &u->op, up_STEP_schema, 0);

@@ -81,15 +81,25 @@ static void importing_end(struct flow *f)
 static const struct flow_def importing_def = {"import", importing_steps, importing_STEP_COUNT,
                                               importing_end};
 
+static int athlete_of(struct cli *c, int64_t *ret)
+{
+    if (!cli_option(c, "athlete")) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                       "import needs --athlete ID: whose activities are these?");
+    }
+    return cli_option_i64(c, "athlete", 1, INT64_MAX, 0, ret);
+}
+
+int cli_import_check(struct cli *c)
+{
+    int64_t athlete;
+    return athlete_of(c, &athlete);
+}
+
 struct flow *cli_import(struct cli *c)
 {
     int64_t athlete;
-    if (!cli_option(c, "athlete")) {
-        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
-                      "import needs --athlete ID: whose activities are these?");
-        return NULL;
-    }
-    if (cli_option_i64(c, "athlete", 1, INT64_MAX, 0, &athlete) != 0) {
+    if (athlete_of(c, &athlete) != 0) {
         return NULL;
     }
     struct import_ctx *x = arena_alloc(c->arena, sizeof(*x));
@@ -222,33 +232,43 @@ static void routing_end(struct flow *f)
 static const struct flow_def routing_def = {"route_import", routing_steps, routing_STEP_COUNT,
                                             routing_end};
 
-struct flow *cli_route_import(struct cli *c)
+static int route_opts(struct cli *c, struct trails_import_opts *o)
 {
-    struct route_ctx *x = arena_alloc(c->arena, sizeof(*x));
-    x->c = c;
-    x->opts = (struct trails_import_opts){
+    *o = (struct trails_import_opts){
         .path = c->operand,
         .npaths = c->noperands,
         .id = cli_option(c, "id"),
         .name = cli_option(c, "name"),
         .each = cli_option(c, "each") != NULL,
         .on_route = on_route,
-        .ctx = x,
     };
-    if ((x->opts.id || x->opts.name) && (c->noperands > 1 || x->opts.each)) {
-        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
-                      "--id and --name are for one route: import the files one by one");
+    if ((o->id || o->name) && (c->noperands > 1 || o->each)) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                       "--id and --name are for one route: import the files one by one");
+    }
+    if (o->id && (!*o->id || !span_utf8_valid(span_of(o->id)) || strlen(o->id) > 200)) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--id: must be 1 to 200 bytes of UTF-8");
+    }
+    if (cli_option_f64(c, "tolerance", 5, 500, 40, &o->tolerance_m) != 0) {
+        return -1;
+    }
+    return cli_option_f64(c, "max-gap", 0, 100000, 200, &o->max_gap_m);
+}
+
+int cli_route_import_check(struct cli *c)
+{
+    struct trails_import_opts opts;
+    return route_opts(c, &opts);
+}
+
+struct flow *cli_route_import(struct cli *c)
+{
+    struct route_ctx *x = arena_alloc(c->arena, sizeof(*x));
+    if (route_opts(c, &x->opts) != 0) {
         return NULL;
     }
-    if (x->opts.id &&
-        (!*x->opts.id || !span_utf8_valid(span_of(x->opts.id)) || strlen(x->opts.id) > 200)) {
-        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "--id: must be 1 to 200 bytes of UTF-8");
-        return NULL;
-    }
-    if (cli_option_f64(c, "tolerance", 5, 500, 40, &x->opts.tolerance_m) != 0 ||
-        cli_option_f64(c, "max-gap", 0, 100000, 200, &x->opts.max_gap_m) != 0) {
-        return NULL;
-    }
+    x->c = c;
+    x->opts.ctx = x;
     x->json.buf = &x->json_buf;
     if (c->json) {
         jo_begin_array(&x->json, NULL);

@@ -328,24 +328,53 @@ static void gaps_json(struct route_view *v, size_t n, struct buf *out)
     buf_putc(out, '\n');
 }
 
-static int gaps_show(struct route_view *v)
-{
-    const char *format = cli_option(v->c, "format");
+struct gaps_opts {
+    const char *format;
     double min_m;
     int64_t top;
-    if (cli_option_f64(v->c, "min", 0, 1e9, 0, &min_m) != 0 ||
-        cli_option_i64(v->c, "top", 1, INT32_MAX, INT32_MAX, &top) != 0) {
+};
+
+static int gaps_opts(struct cli *c, struct gaps_opts *o)
+{
+    const char *format = cli_option(c, "format");
+    o->format = format ? format : "table";
+    if (strcmp(o->format, "gpx") != 0 && strcmp(o->format, "geojson") != 0 &&
+        strcmp(o->format, "table") != 0) {
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
+                       "--format %s: must be table, gpx or geojson", format);
+    }
+    if (cli_option_f64(c, "min", 0, 1e9, 0, &o->min_m) != 0) {
+        return -1;
+    }
+    return cli_option_i64(c, "top", 1, INT32_MAX, INT32_MAX, &o->top);
+}
+
+/* Of list, show and gaps. */
+int cli_route_check(struct cli *c)
+{
+    int64_t athlete;
+    struct gaps_opts opts;
+    if (cli_option_i64(c, "athlete", INT64_MIN + 1, INT64_MAX, 0, &athlete) != 0) {
+        return -1;
+    }
+    return gaps_opts(c, &opts);
+}
+
+static int gaps_show(struct route_view *v)
+{
+    struct gaps_opts o;
+    if (gaps_opts(v->c, &o) != 0) {
         return -1;
     }
     size_t n = 0;
-    while (n < v->cov.ngaps && n < (size_t)top &&
-           v->cov.gap[n].iv.b - v->cov.gap[n].iv.a >= min_m) {
+    while (n < v->cov.ngaps && n < (size_t)o.top &&
+           v->cov.gap[n].iv.b - v->cov.gap[n].iv.a >= o.min_m) {
         n++;
     }
     struct buf out = {0};
-    if (format && strcmp(format, "gpx") == 0) {
+    if (strcmp(o.format, "gpx") == 0) {
         gaps_gpx(v, n, &out);
-    } else if (format && strcmp(format, "geojson") == 0) {
+    } else if (strcmp(o.format, "geojson") == 0) {
         gaps_geojson(v, n, &out);
     } else if (v->c->json) {
         gaps_json(v, n, &out);
@@ -363,13 +392,6 @@ static int gaps_show(struct route_view *v)
 
 struct flow *cli_route_gaps(struct cli *c)
 {
-    const char *format = cli_option(c, "format");
-    if (format && strcmp(format, "gpx") != 0 && strcmp(format, "geojson") != 0 &&
-        strcmp(format, "table") != 0) {
-        (void)err_set(&c->err, ERR_USAGE, ERR_PERMANENT,
-                      "--format %s: must be table, gpx or geojson", format);
-        return NULL;
-    }
     return view_new(c, gaps_show);
 }
 

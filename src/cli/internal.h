@@ -17,7 +17,8 @@ struct cli_command {
     int (*run)(struct cli *c);
     struct flow *(*body)(struct cli *c);
     enum app_schema schema;
-    bool service; /* waits for its database as long as it takes */
+    bool service;                /* waits for its database as long as it takes */
+    int (*check)(struct cli *c); /* of the values of its options; may be NULL */
 };
 extern const struct cli_command cli_commands[];
 extern const size_t cli_command_count;
@@ -92,6 +93,9 @@ void cli_progress_end(struct cli_progress *p);
 /* The commands. */
 int cli_config_check(struct cli *c);
 int cli_config_example(struct cli *c);
+int cli_import_check(struct cli *c);
+int cli_route_import_check(struct cli *c);
+int cli_route_check(struct cli *c);
 struct flow *cli_serve(struct cli *c);
 struct flow *cli_process(struct cli *c);
 struct flow *cli_migrate(struct cli *c);
