@@ -3,6 +3,7 @@
 #include "it/it.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 enum {
     SOON_MS = 2000,
@@ -149,6 +150,107 @@ static void many_instances_share_the_work(void **state)
     it_same_as_recomputed(db);
 }
 
+/* ---- beside a stream of matches ------------------------------------------------------------ */
+
+enum { STREAMS = 4 };
+
+/* Transactions that end like a match, one after the other, for ten seconds. */
+static PGconn *stream(struct it_db *db, int k)
+{
+    PGconn *pg = PQconnectdb(db->url);
+    assert_int_equal(PQstatus(pg), CONNECTION_OK);
+    const char *sql =
+        it_format("DO $$ BEGIN PERFORM pg_sleep(0.012 * %d); FOR i IN 1..200 LOOP"
+                  " BEGIN PERFORM waymark_check_epoch((SELECT epoch FROM route_epoch));"
+                  " EXCEPTION WHEN SQLSTATE 'WM002' THEN NULL; END;"
+                  " PERFORM pg_sleep(0.05); COMMIT; END LOOP; END $$",
+                  k);
+    assert_int_equal(PQsendQuery(pg, sql), 1);
+    return pg;
+}
+
+/* Not after the last of them: with locks that let newcomers pass it waited for that. */
+static void a_new_route_is_not_starved(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_scene();
+    PGconn *pg[STREAMS];
+    for (int k = 0; k < STREAMS; k++)
+        pg[k] = stream(db, k);
+    it_pause_ms(200);
+    struct it_proc *p = it_serve(db, NULL);
+    it_exec(db, "INSERT INTO routes (id, display_name, track) VALUES ('new', 'New', "
+                "it.way(0.2, 0.6, 200))");
+    must_be_soon(db, "SELECT EXISTS (SELECT FROM route_state WHERE route_id = 'new')", SOON_MS);
+    for (int k = 0; k < STREAMS; k++) {
+        assert_int_equal(PQconsumeInput(pg[k]), 1);
+        assert_true(PQisBusy(pg[k])); /* else it proves nothing */
+        PQfinish(pg[k]);
+    }
+    it_exec(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+                " current_database() AND query LIKE 'DO $$ BEGIN PERFORM pg_sleep%%'");
+    must_be_soon(db, "SELECT NOT EXISTS (SELECT FROM q.job)", LATE_MS);
+    it_serve_stop(p);
+    it_same_as_recomputed(db);
+}
+
+/* ---- with nothing to do -------------------------------------------------------------------- */
+
+enum {
+    IDLE_MS = 5000,
+    QUERIES_PER_S = 2,
+    OURS = 3, /* queries of this test between two looks at the count */
+};
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BUSY_S 0.3
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BUSY_S 0.3
+#endif
+#endif
+#ifndef BUSY_S
+#define BUSY_S 0.1
+#endif
+
+static double cpu_s(const struct it_proc *p)
+{
+    /* After the name in brackets: state, 10 numbers, utime, stime. */
+    const char *s = strrchr(it_read_file(it_format("/proc/%d/stat", (int)it_pid(p))), ')');
+    assert_non_null(s);
+    for (int field = 0; field < 12; field++) {
+        s = strchr(s + 1, ' ');
+        assert_non_null(s);
+    }
+    char *end;
+    long user = strtol(s, &end, 10), system = strtol(end, NULL, 10);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static int64_t transactions(struct it_db *db)
+{
+    return it_i64(db, "SELECT xact_commit + xact_rollback FROM pg_stat_database"
+                      " WHERE datname = current_database()");
+}
+
+static void idle_it_rests(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_scene();
+    struct it_proc *p = it_serve(db, NULL);
+    /* A session may keep its counts to itself for a second, and for ten once it rests. */
+    it_pause_ms(3000);
+    int64_t before = transactions(db);
+    double cpu = cpu_s(p);
+    it_pause_ms(IDLE_MS);
+    cpu = cpu_s(p) - cpu;
+    int64_t queries = transactions(db) - before;
+    print_message("idle for %d ms: %lld transactions, %.2f s of CPU\n", IDLE_MS, (long long)queries,
+                  cpu);
+    assert_true(queries <= QUERIES_PER_S * IDLE_MS / 1000 + OURS);
+    assert_true(cpu < BUSY_S);
+    it_serve_stop(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +260,8 @@ int main(void)
         IT_TEST(stopped_in_the_middle_it_loses_nothing),
         IT_TEST(it_waits_for_a_database_that_is_down),
         IT_TEST(many_instances_share_the_work),
+        IT_TEST(a_new_route_is_not_starved),
+        IT_TEST(idle_it_rests),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }
