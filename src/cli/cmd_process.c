@@ -7,6 +7,9 @@ enum {
     PAUSE_MS = 100, /* before looking again when others still work, or something is due soon */
 };
 
+/* What can be done about jobs that failed for good. */
+#define REMEDY "mend what they failed with and store it again, or waymark process --retry-dead"
+
 struct standing {
     int64_t ready, running, waiting, soon, dead;
 };
@@ -34,6 +37,8 @@ struct process_flow {
     int64_t started_ms;
 };
 #define PROCESS_STEPS(STEP)                                                                        \
+    STEP(process, revive) /* with --retry-dead */                                                  \
+    STEP(process, revived)                                                                         \
     STEP(process, reconcile)                                                                       \
     STEP(process, survey) /* how much there is */                                                  \
     STEP(process, begin)                                                                           \
@@ -48,11 +53,35 @@ static struct process_flow *process_of(struct flow *f)
     return container_of(f, struct process_flow, f);
 }
 
+static enum flow_next process_revive(struct flow *f)
+{
+    struct process_flow *p = process_of(f);
+    p->started_ms = clock_mono_ms();
+    if (!cli_option(p->c, "retry-dead")) {
+        return flow_goto(f, process_STEP_reconcile);
+    }
+    db_unit_init(&p->u, p->c->app.pool, f->arena, 0);
+    db_add(&p->u, &SQL_jobs_revive);
+    db_p_text(&p->u, TRAILS_QUEUE);
+    db_submit(&p->u);
+    return flow_wait(f, &p->u.op, process_STEP_revived, 60000);
+}
+
+static enum flow_next process_revived(struct flow *f)
+{
+    struct process_flow *p = process_of(f);
+    int64_t n = db_get_i64(&p->u, 0, 0, 0);
+    if (n > 0 && !p->c->quiet && !p->c->json) {
+        fprintf(stderr, "%lld job%s that had failed for good: trying again\n", (long long)n,
+                n == 1 ? "" : "s");
+    }
+    return FLOW_NEXT;
+}
+
 static enum flow_next process_reconcile(struct flow *f)
 {
     struct process_flow *p = process_of(f);
     app_open_work(&p->c->app);
-    p->started_ms = clock_mono_ms();
     flow_call(trails_reconcile_flow(p->c->app.pool, NULL), &p->op);
     return flow_wait(f, &p->op, process_STEP_survey, 0);
 }
@@ -220,9 +249,15 @@ static enum flow_next process_report(struct flow *f)
     }
     if (died > 0) {
         return err_set(&f->err, ERR_DATA, ERR_PERMANENT,
-                       "%lld job%s failed for good: waymark status tells which", (long long)died,
-                       died == 1 ? "" : "s"),
+                       "%lld job%s failed for good: waymark status tells which; " REMEDY,
+                       (long long)died, died == 1 ? "" : "s"),
                flow_fail(f);
+    }
+    if (p->now.dead > 0) {
+        /* Of an earlier run, which failed for it: this one did all it could. */
+        fprintf(stderr,
+                "waymark: %lld job%s failed for good before: waymark status tells which; %s\n",
+                (long long)p->now.dead, p->now.dead == 1 ? "" : "s", REMEDY);
     }
     if (p->now.waiting > 0) {
         return err_set(&f->err, ERR_DATA, ERR_RETRY,

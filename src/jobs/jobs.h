@@ -99,5 +99,7 @@ double jobs_backoff_s(int attempt, int64_t retry_after_ms, double unit_random);
 /* What stands in the queue: a statement for status pages and progress. Columns: kind text, ready,
  * running, waiting, due_soon (waiting, due within 5 s), dead bigint. */
 extern const struct db_stmt SQL_jobs_counts;
+/* Puts every dead letter of a queue ($1 text) back; one row: how many there were, bigint. */
+extern const struct db_stmt SQL_jobs_revive;
 /* The most frequent causes of dead letters: kind text, count bigint, cause text. */
 extern const struct db_stmt SQL_jobs_dead_reasons;

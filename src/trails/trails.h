@@ -10,6 +10,7 @@
 #include "geo/geo.h"
 #include "jobs/jobs.h"
 
+#define TRAILS_QUEUE "trails"
 enum { TRAILS_KINDS = 4 };
 
 struct trails_conf {

@@ -91,8 +91,9 @@ CREATE TRIGGER waymark_activity_revise BEFORE UPDATE ON activities
 
 -- Queues a match for each of these activities. The conflict clause touches a queued twin on purpose: its row lock
 -- keeps the twin from being claimed, and finishing, before our change can be seen. A twin that failed and waits to be
--- tried again need not: what it failed with has changed.
+-- tried again need not: what it failed with has changed. Nor does a dead letter count any longer: it failed with what was.
 CREATE FUNCTION waymark_queue_matches(ids bigint[], athletes bigint[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'match:' || id FROM unnest(ids) id));
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
     SELECT 'trails', 'match', 10, 'match:' || u.id, u.athlete, jsonb_build_object('activity', u.id)
     FROM unnest(ids, athletes) u(id, athlete) ORDER BY u.id
@@ -101,6 +102,7 @@ $$;
 
 -- Queues a recomputation of whatever these athletes have in route_stats.
 CREATE FUNCTION waymark_queue_stats(athletes bigint[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'stats:' || athlete FROM unnest(athletes) athlete));
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
     SELECT 'trails', 'stats', 20, 'stats:' || u.athlete, u.athlete, jsonb_build_object('athlete', u.athlete)
     FROM (SELECT DISTINCT a FROM unnest(athletes) a) u(athlete) ORDER BY u.athlete
@@ -108,6 +110,7 @@ CREATE FUNCTION waymark_queue_stats(athletes bigint[]) RETURNS void LANGUAGE sql
 $$;
 
 CREATE FUNCTION waymark_queue_routes(ids text[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'route:' || id FROM unnest(ids) id));
     INSERT INTO q.job (queue, kind, prio, ukey, payload)
     SELECT 'trails', 'route', 0, 'route:' || u.id, jsonb_build_object('route', u.id)
     FROM unnest(ids) u(id) ORDER BY u.id
