@@ -35,16 +35,21 @@ char *load_output(const char *command)
     return n > 0 ? text : NULL;
 }
 
-void load_account(struct it_db *db)
+bool load_labelled(struct it_db *db, const char *sets)
 {
     const char *tool = load_shared("tools/coverage_sql.py"), *data = load_shared("data/coverage");
     char *sql = NULL;
     if (tool != NULL && data != NULL)
-        sql = load_output(it_format("python3 '%s' '%s' account", tool, data));
-    if (sql != NULL) {
+        sql = load_output(it_format("python3 '%s' '%s' '%s'", tool, data, sets));
+    if (sql != NULL)
         it_script(db, sql);
+    return sql != NULL;
+}
+
+void load_account(struct it_db *db)
+{
+    if (load_labelled(db, "account"))
         return;
-    }
     print_message("the labelled coverage set is not at hand: a made-up history instead\n");
     load_history(db, 500);
 }

@@ -8,6 +8,9 @@ const char *load_shared(const char *path);
 /* What a shell command prints; NULL if it fails. */
 char *load_output(const char *command);
 
+/* The labelled coverage set, as a frontend inserts it: "acc+acc2", "account". False if it is not at
+ * hand. */
+bool load_labelled(struct it_db *db, const char *sets);
 /* Some hundred activities on a few routes: the labelled set where it is at hand, else made up. */
 void load_account(struct it_db *db);
 /* A made-up history of n activities of two athletes on three routes. */
