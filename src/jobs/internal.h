@@ -14,8 +14,11 @@ enum {
     JOBS_HINT_MS = 50,
     JOBS_FAILED_CLAIM_MS =
         500, /* between claims that fail; the pool spaces its attempts to connect by itself */
-    JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
-    JOBS_FENCED_MAX = 3,    /* times one batch may lose jobs to a rescuer before it is left to it */
+    JOBS_SUSPECT_MS = 1000,   /* with other work about, a suspect is let in this often */
+    JOBS_DONE_DAYS = 7,       /* finished jobs are kept */
+    JOBS_SWEEP_MS = 3600000,  /* between looks for older ones */
+    JOBS_SWEEP_BATCH = 10000, /* at once: a moment's work, so that nothing waits behind it */
+    JOBS_FENCED_MAX = 3, /* times one batch may lose jobs to a rescuer before it is left to it */
 };
 
 /* Who talks to the database: one may fail while another works. */
@@ -70,6 +73,9 @@ struct jobs {
     unsigned nruns;
     unsigned outcomes; /* outcome flows alive */
 
+    bool sweeping;
+    int64_t sweep_ms; /* when it is due again; 0: at once */
+
     struct ticker *beat;
     bool beating;
     struct {
@@ -116,6 +122,9 @@ void jobs__outcome(struct jobs *q, struct jobs_run *run, const struct err *why);
 void jobs__beat(struct jobs *q);
 void jobs__leave(struct jobs *q);
 int64_t jobs__now(const struct jobs *q);
+
+/* jobs_sweep.c: forgets old finished jobs, when that is due. */
+void jobs__sweep(struct jobs *q);
 
 /* jobs_place.c: names this machine and process. */
 void jobs__place(struct buf *out);

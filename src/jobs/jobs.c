@@ -171,7 +171,7 @@ static void finish_idle(struct jobs *q)
 
 static void step_drain(struct jobs *q)
 {
-    if (q->runs || q->outcomes || q->claiming || q->beating || q->leaving) {
+    if (q->runs || q->outcomes || q->claiming || q->beating || q->sweeping || q->leaving) {
         return;
     }
     /* Claimed and not begun, perhaps by a claim that was under way: still ours in the database, and

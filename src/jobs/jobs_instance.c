@@ -197,6 +197,7 @@ static void beat_end(struct flow *f)
     } else if (q->owner == 0 && q->state == JOBS_RUNNING) {
         jobs__beat(q);
     }
+    jobs__sweep(q);
     jobs__pump(q);
 }
 

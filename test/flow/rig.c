@@ -166,6 +166,8 @@ void rig_queue(struct rig *r, const struct jobs_conf *conf, size_t nkinds)
     script_row(x, 0, "i", (int64_t)RIG_ME);
     x = script_always(RIG_BEAT, "jobs_beat jobs_watch");
     script_row(x, 0, "b", 0);
+    x = script_always(RIG_WORK, "jobs_sweep");
+    script_row(x, 0, "i", (int64_t)0);
     r->jobs = jobs_open(r->pool, conf, r->kinds, nkinds);
 }
 

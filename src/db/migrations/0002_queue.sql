@@ -49,6 +49,7 @@ CREATE TABLE q.done (
 ) PARTITION BY RANGE (finished_at);
 CREATE TABLE q.done_default PARTITION OF q.done DEFAULT;
 CREATE INDEX done_id ON q.done (id);
+CREATE INDEX done_finished ON q.done (finished_at);
 
 CREATE TABLE q.dead (
     id bigint PRIMARY KEY,
