@@ -155,6 +155,89 @@ static void take_sample(const struct geo_route *r, struct geo__run *run, size_t 
     }
 }
 
+/* ---- what waiting cost ----------------------------------------------------------------------- */
+
+/* A return that does not fit the way since leaving is dear, and staying off until it fits may be
+ * cheaper; so may leaving early. The few samples that this keeps off a walk that plainly goes on
+ * there are given back to it: at most as many as REENTRY pays for, near the line, and at walking
+ * pace. */
+#define WAIT_MAX     8
+#define NEAR_SHARE   0.5 /* of the tolerance */
+#define PACE_SLACK_M 10.0
+#define PACE_MISFIT  0.35
+
+/* The candidate of sample k from which the walk went to (or at which it came from) the chosen one
+ * of sample on, in the direction of sign; GEO__OFF if there is none. */
+static int32_t goes_on(const struct geo_route *r, const struct geo__run *run, size_t k, size_t on,
+                       double sign)
+{
+    const struct geo__sample *s = &run->sample[k];
+    const double dt = fabs(run->sample[on].t - s->t);
+    const double at = run->cand[run->sample[on].chosen].s;
+    double best = PACE_SLACK_M + PACE_MISFIT * dt;
+    int32_t found = GEO__OFF;
+    for (uint32_t i = s->first; i < s->first + s->n; i++) {
+        const struct geo__cand *c = &run->cand[i];
+        const double misfit = fabs(sign * geo__match_ds(r, c->s, at) - dt);
+        if (c->d <= NEAR_SHARE * r->tolerance_m && misfit < best) {
+            best = misfit;
+            found = (int32_t)i;
+        }
+    }
+    return found;
+}
+
+/* Direction of the walk between two chosen samples: 1 or -1. */
+static double heading(const struct geo_route *r, const struct geo__run *run, size_t a, size_t b)
+{
+    return geo__match_ds(r, run->cand[run->sample[a].chosen].s,
+                         run->cand[run->sample[b].chosen].s) < 0
+               ? -1
+               : 1;
+}
+
+static bool is_on(const struct geo__run *run, size_t k)
+{
+    return run->sample[k].chosen != GEO__OFF;
+}
+
+/* The off samples between the chosen ones i and j, from both ends. */
+static void give_back(const struct geo_route *r, struct geo__run *run, size_t i, size_t j)
+{
+    if (j + 1 < run->n && run->sample[j + 1].linked) {
+        const double sign = heading(r, run, j, j + 1);
+        for (size_t k = j; k > i + 1 && j - k < WAIT_MAX; k--) {
+            const int32_t c = goes_on(r, run, k - 1, k, sign);
+            if (c == GEO__OFF)
+                break;
+            run->sample[k - 1].chosen = c;
+            run->sample[k].linked = true;
+        }
+    }
+    if (i > 0 && run->sample[i].linked) {
+        const double sign = -heading(r, run, i - 1, i);
+        for (size_t k = i; k + 1 < j && k - i < WAIT_MAX && !is_on(run, k + 1); k++) {
+            const int32_t c = goes_on(r, run, k + 1, k, sign);
+            if (c == GEO__OFF)
+                break;
+            run->sample[k + 1].chosen = c;
+            run->sample[k + 1].linked = true;
+        }
+    }
+}
+
+static void give_back_all(const struct geo_route *r, struct geo__run *run)
+{
+    size_t last = SIZE_MAX; /* chosen sample before the gap at hand */
+    for (size_t k = 0; k < run->n; k++) {
+        if (!is_on(run, k))
+            continue;
+        if (last != SIZE_MAX && last + 1 < k)
+            give_back(r, run, last, k);
+        last = k;
+    }
+}
+
 void geo__match_explain(const struct geo_route *r, struct geo__run *run)
 {
     double never = 0;
@@ -173,4 +256,5 @@ void geo__match_explain(const struct geo_route *r, struct geo__run *run)
         if (state != GEO__NEVER)
             state = state == GEO__OFF ? s->off_from : run->cand[state].from;
     }
+    give_back_all(r, run);
 }

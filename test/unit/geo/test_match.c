@@ -75,6 +75,31 @@ static void test_out_and_back(void **state)
     geo_route_free(r);
 }
 
+/* The route goes aside and back; the walker does not. Coming back at a place that does not fit the
+ * way walked must not cost the metres after it: then the detour itself is a gap short enough to be
+ * bridged. */
+static void test_skipped_detour_of_the_route(void **state)
+{
+    (void)state;
+    static const double detour[][2] = {{0, 60}, {0, 65}, {20, 75}, {40, 80}, {40, 85}, {60, 85}};
+    for (size_t i = 0; i < COUNT_OF(detour); i++) {
+        struct pen line = pen_at(alps, 0, 0, 10, 0);
+        pen_to(&line, 2000, 0);
+        pen_to(&line, 2000 + detour[i][0], detour[i][1]);
+        pen_to(&line, 2000 + detour[i][0], 0);
+        pen_to(&line, 4000, 0);
+        struct geo_route *r = route_of(&line, 40);
+        struct pen p = pen_at(alps, 500, 0, 8, 3);
+        pen_to(&p, 3500, 0);
+        struct geo_match m = match_of(r, &p);
+        assert_int_equal(m.n, 1);
+        assert_near(m.section[0].iv.a, 500, 15);
+        assert_near(geo_route_length_m(r) - m.section[0].iv.b, 500, 15);
+        geo_match_done(&m);
+        geo_route_free(r);
+    }
+}
+
 static void test_crossing_earns_nothing(void **state)
 {
     (void)state;
@@ -446,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_along_everywhere),
         cmocka_unit_test(test_out_and_back),
+        cmocka_unit_test(test_skipped_detour_of_the_route),
         cmocka_unit_test(test_crossing_earns_nothing),
         cmocka_unit_test(test_parallel),
         cmocka_unit_test(test_detour_and_gaps),
