@@ -2,17 +2,25 @@
  * name. Loop thread.
  *
  * Rules:
- *  - A job is claimed in a batch, in order of (prio, id), FOR UPDATE SKIP LOCKED; the attempt
- * counts at the claim, so a crash counts too.
+ *
+ *  - A job is claimed in a batch, in order of (prio, id), FOR UPDATE SKIP LOCKED. The attempt is
+ *    counted at the claim, and given back when the job never ran to its end.
+ *
  *  - Its results and its end are one transaction: the handler's unit starts with jobs_add_finish(),
- * which deletes the jobs fenced by (id, attempt, owner) and raises WM001, undoing everything, if
- * one is no longer ours.
+ *    which deletes the jobs fenced by (id, attempt, owner) and raises WM001, undoing everything, if
+ *    one is no longer ours.
+ *
  *  - An instance beats on its own connection. Whoever sees an instance gone (its process, its
- * database session, or its beat for 30 s of the watcher's own clock) puts its jobs back.
+ *    database session, or its beat for 30 s of the watcher's own clock) puts its jobs back. A job
+ *    whose process died runs alone from then on; ten deaths alone bury it.
+ *
  *  - A failed batch of many is run again one by one, so that one bad job never stops the rest.
- * RETRY goes back with backoff and jitter, PERMANENT and BUG go to q.dead, and so does the last
- * attempt.
- *  - NOTIFY is only a hint, at most one per 50 ms from an instance; polling backs it. */
+ *    RETRY goes back with backoff and jitter, PERMANENT and BUG go to q.dead, and so does the last
+ *    attempt.
+ *
+ *  - NOTIFY is only a hint, at most one per 50 ms from an instance; polling backs it.
+ *
+ *  - Finished jobs stay in q.done for a week. */
 #pragma once
 
 #include "base/base.h"
@@ -39,7 +47,7 @@ struct jobs_batch {
 };
 
 /* A kind and its handler. start returns a flow, not yet started, that does the batch and commits
- * its results in a units that begin with jobs_add_finish. Ending well means that all jobs are gone
+ * its results in units that begin with jobs_add_finish. Ending well means that all jobs are gone
  * from the queue. */
 struct jobs_kind {
     const char *name;

@@ -61,12 +61,30 @@ static void all_are_tried_again_when_asked(void **state)
     it_must(db, NULL, IT_LIST("process", "--retry-dead"), 0);
 }
 
+static void a_rescue_spends_no_attempt(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_again();
+    it_exec(db, "INSERT INTO q.job (queue, kind, state, attempt, owner) "
+                "SELECT 'other', 'x', 'running', n, 999 FROM generate_series(1, 8) n");
+    it_holds(db, "q.rescue(999, 0) = 8");
+    it_holds(db, "(SELECT array_agg(attempt ORDER BY id) FROM q.job) = '{0,1,2,3,4,5,6,7}'");
+    it_holds(db, "NOT EXISTS (SELECT FROM q.job WHERE NOT suspect OR state <> 'ready')");
+    /* Whoever was taken for dead comes back with the attempt that the next owner has too. */
+    it_exec(db, "UPDATE q.job SET state = 'running', attempt = attempt + 1, owner = 1000");
+    assert_string_equal(it_try(db, "SELECT q.finish(array_agg(id), array_agg(attempt), 999) "
+                                   "FROM q.job"),
+                        "WM001");
+    it_exec(db, "DELETE FROM q.job");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IT_TEST(an_old_one_is_told_and_is_no_failure),
         IT_TEST(a_change_takes_it_back),
         IT_TEST(all_are_tried_again_when_asked),
+        IT_TEST(a_rescue_spends_no_attempt),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }

@@ -11,7 +11,7 @@ CREATE TABLE q.job (
     kind text NOT NULL,
     state q.state NOT NULL DEFAULT 'ready',
     prio smallint NOT NULL DEFAULT 0,               -- lower first
-    attempt integer NOT NULL DEFAULT 0,             -- counted at claim, so that a crash counts
+    attempt integer NOT NULL DEFAULT 0,             -- counted at claim; given back when it never ran to its end
     max_attempts smallint NOT NULL DEFAULT 8,
     crashes smallint NOT NULL DEFAULT 0,            -- of its process, while nothing else ran there
     suspect boolean NOT NULL DEFAULT false,         -- its process died: it runs alone from now on
@@ -189,7 +189,9 @@ CREATE FUNCTION q.bury(ids bigint[], me bigint, why text, error text) RETURNS vo
 $$;
 
 -- Takes over the jobs of an instance that is gone. expected_beat: what the caller saw; a beat since then means it lives.
--- An owner without a row is gone for certain. Returns how many jobs were taken over, -1 if the instance lives.
+-- An owner without a row is gone for certain. Their attempt is given back, since crashes are counted apart: an instance
+-- stopped by force now and then must not use up what is meant for failures. The fence does not need the attempt to tell
+-- the dead from who has the job next: no two owners have one id. Returns how many jobs were taken over, -1 if the instance lives.
 CREATE FUNCTION q.rescue(dead bigint, expected_beat bigint) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     n integer;
@@ -198,7 +200,7 @@ BEGIN
     IF NOT FOUND AND EXISTS (SELECT FROM q.instance WHERE id = dead) THEN
         RETURN -1; -- perhaps since this moment: the deletion waits for a beat that is about to commit
     END IF;
-    SELECT q.requeue(array_agg(id), dead, array_agg(0::float8), NULL, false, true) INTO n
+    SELECT q.requeue(array_agg(id), dead, array_agg(0::float8), NULL, true, true) INTO n
     FROM q.job WHERE owner = dead AND state = 'running';
     RETURN coalesce(n, 0);
 END $$;
