@@ -124,6 +124,49 @@ static void terminated_without_grace(void **state)
     stop_by("0s", SIGINT);
 }
 
+/* ---- one slow job -------------------------------------------------------------------------- */
+
+enum { CRASHES = 5, MANY_POINTS = 200000 };
+
+/* Not one that was killed, whose jobs nobody has taken over yet. */
+static bool at_work(struct it_db *db, const struct it_proc *p)
+{
+    char sql[128];
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT FROM q.job j JOIN q.instance i ON i.id = j.owner WHERE i.pid = %d",
+                   (int)it_pid(p));
+    PGresult *res = PQexec(db->pg, sql);
+    assert_int_equal(PQresultStatus(res), PGRES_TUPLES_OK);
+    bool yes = PQntuples(res) > 0;
+    PQclear(res);
+    return yes;
+}
+
+/* Whoever stops a slow run by force, again and again, does not lose the work by it. */
+static void one_slow_job_survives_its_killers(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_scene();
+    it_exec(db,
+            "INSERT INTO activities (id, athlete_id, activity_type, summary_track)"
+            " VALUES (50, 1, 'Run', it.way(0, 1, %d, 0.0001))",
+            MANY_POINTS);
+    for (int i = 0; i < CRASHES; i++) {
+        const char *const *args = IT_LIST("process", "--quiet", "--batch-size", "1");
+        struct it_proc *p = it_start(db, NULL, args);
+        int64_t until = it_now_ms() + STOP_MS;
+        while (!at_work(db, p) && it_now_ms() < until)
+            it_pause_ms(1);
+        it_signal(p, SIGKILL);
+        assert_int_equal(it_wait(p, STOP_MS).status, 128 + SIGKILL);
+        it_holds(db, "EXISTS (SELECT FROM q.job WHERE state = 'running' AND crashes = %d)", i);
+    }
+    it_process(db);
+    it_holds(db, "EXISTS (SELECT FROM activity_state WHERE activity_id = 50)");
+    load_is_done(db);
+    it_same_as_recomputed(db);
+}
+
 /* ---- migrate ------------------------------------------------------------------------------- */
 
 static char *schema_of(struct it_db *db)
@@ -236,8 +279,13 @@ static void killed_importing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(same_by_any_batches),      IT_TEST(killed_at_random), IT_TEST(terminated),
-        IT_TEST(terminated_without_grace), IT_TEST(killed_migrating), IT_TEST(killed_importing),
+        IT_TEST(same_by_any_batches),
+        IT_TEST(killed_at_random),
+        IT_TEST(terminated),
+        IT_TEST(terminated_without_grace),
+        IT_TEST(killed_migrating),
+        IT_TEST(killed_importing),
+        IT_TEST(one_slow_job_survives_its_killers),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }
