@@ -185,7 +185,9 @@ static enum flow_next process_begin(struct flow *f)
     struct standing s = p->before = read_counts(&p->u);
     p->watch->total = (uint64_t)(s.ready + s.running + s.waiting);
     cli_progress_start(&p->watch->progress, p->c, "matching");
-    p->watch->ticker = ticker_open(f->loop, 100, true, on_tick, p->watch);
+    /* It keeps the loop going too: with every connection lost, nothing else would until the queue
+     * looks again. */
+    p->watch->ticker = ticker_open(f->loop, 100, false, on_tick, p->watch);
     jobs_start(p->c->app.jobs);
     return FLOW_NEXT;
 }
