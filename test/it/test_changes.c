@@ -105,6 +105,31 @@ static const struct change changes[] = {
      "'gpx');"
      "DELETE FROM activity_tracks",
      JOB("match:4"), CREDIT(4, "north")},
+    {"better_tracks_truncated",
+     "INSERT INTO activity_tracks (activity_id, track, origin) VALUES (4, it.way(0.2, 0.5, 300), "
+     "'gpx');"
+     "DELETE FROM q.job; TRUNCATE activity_tracks",
+     JOB("match:4"), CREDIT(4, "north")},
+    {"better_track_truncated_with_activities",
+     "INSERT INTO activity_tracks (activity_id, track, origin) VALUES (4, it.way(0.2, 0.5, 300), "
+     "'gpx');"
+     "TRUNCATE activities CASCADE",
+     "NOT EXISTS (SELECT FROM activity_tracks)", "NOT EXISTS (SELECT FROM route_stats)"},
+    {"better_track_removed_by_a_trigger_of_the_frontend",
+     "INSERT INTO activity_tracks (activity_id, track, origin) VALUES (4, it.way(0.2, 0.5, 300), "
+     "'gpx');"
+     "DELETE FROM q.job; CREATE FUNCTION it.forget() RETURNS trigger LANGUAGE plpgsql AS $$ "
+     "BEGIN DELETE FROM activity_tracks; RETURN NULL; END $$; CREATE TRIGGER forget AFTER UPDATE "
+     "ON "
+     "athletes EXECUTE FUNCTION it.forget(); UPDATE athletes SET backfill_status = 'complete'",
+     JOB("match:4"), CREDIT(4, "north")},
+    {"better_track_of_what_was_cropped_and_revised_then",
+     "INSERT INTO activity_tracks (activity_id, track, origin) VALUES (4, it.way(0.2, 0.5, 300), "
+     "'gpx');"
+     "UPDATE activities SET summary_track = it.way(0.2, 0.25, 40), revision = revision + 1 WHERE "
+     "id = 4",
+     "NOT EXISTS (SELECT FROM activity_tracks)",
+     "(SELECT max(end_m) FROM route_sections WHERE activity_id = 4 AND route_id = 'north') < 7000"},
     /* ---- routes ---- */
     {"route_inserted",
      "INSERT INTO routes (id, display_name, track) VALUES ('new', 'New', it.way(0.2, 0.6, 200, "

@@ -12,6 +12,8 @@ CREATE TABLE activity_tracks (
     track geography NOT NULL,
     origin text NOT NULL                            -- gpx, ...
 );
+-- As with the other lines (0001); and so its size is known without reading it.
+ALTER TABLE activity_tracks ALTER COLUMN track SET STORAGE EXTERNAL;
 
 -- One row for each activity that has been matched. epoch: that of the routes it was matched against.
 CREATE TABLE activity_state (
@@ -73,21 +75,26 @@ WHERE s.start_m IS NOT NULL;
 -- The triggers below act with the rights of whoever migrated: the frontend's role needs none on the queue.
 
 CREATE FUNCTION waymark_activity_revise() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    moved boolean := NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea;
+    outer_one text := current_setting('waymark.revising', true); -- when somebody's trigger on tracks changes another
 BEGIN
-    IF NEW.revision <> OLD.revision THEN
+    IF moved OR NEW.revision <> OLD.revision OR NEW.id <> OLD.id OR NEW.athlete_id <> OLD.athlete_id THEN
         NEW.revision := nextval(pg_get_serial_sequence('activities', 'revision'));
-    ELSIF NEW.id <> OLD.id OR NEW.athlete_id <> OLD.athlete_id
-            OR NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea THEN
-        NEW.revision := nextval(pg_get_serial_sequence('activities', 'revision'));
-        -- Better geometry of what is no longer this track would bring cropped metres back.
-        IF NEW.summary_track::geometry::bytea IS DISTINCT FROM OLD.summary_track::geometry::bytea THEN
-            DELETE FROM activity_tracks WHERE activity_id = OLD.id;
-        END IF;
+    END IF;
+    -- Better geometry of what is no longer this track would bring cropped metres back. Its deletion revises nothing: we do.
+    IF moved THEN
+        PERFORM set_config('waymark.revising', OLD.id::text, true);
+        DELETE FROM activity_tracks WHERE activity_id = OLD.id;
+        PERFORM set_config('waymark.revising', coalesce(outer_one, ''), true);
     END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER waymark_activity_revise BEFORE UPDATE ON activities
     FOR EACH ROW EXECUTE FUNCTION waymark_activity_revise();
+
+-- Routes go first, so that what comes after sees them; then new activities, whose people wait for them; then the pages of
+-- past ones, which may be many; then sums.
 
 -- Queues a match for each of these activities. The conflict clause touches a queued twin on purpose: its row lock
 -- keeps the twin from being claimed, and finishing, before our change can be seen. A twin that failed and waits to be
@@ -154,10 +161,17 @@ END $$;
 CREATE TRIGGER waymark_activities_truncated AFTER TRUNCATE ON activities
     FOR EACH STATEMENT EXECUTE FUNCTION waymark_activities_truncated();
 
--- A better (or worse) track is a new revision of its activity.
+-- A better (or worse) track is a new revision of its activity; but for the one whose revision is being made, and takes it
+-- away. Those of activities that were deleted find nothing.
 CREATE FUNCTION waymark_track_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    revising bigint := nullif(current_setting('waymark.revising', true), '')::bigint;
+    ids bigint[] := ARRAY(SELECT a.id FROM activities a JOIN changed_rows c ON c.activity_id = a.id
+                          WHERE a.id IS DISTINCT FROM revising);
 BEGIN
-    UPDATE activities SET revision = revision + 1 WHERE id IN (SELECT activity_id FROM changed_rows);
+    IF ids <> '{}' THEN
+        UPDATE activities SET revision = revision + 1 WHERE id = ANY (ids);
+    END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER waymark_track_inserted AFTER INSERT ON activity_tracks REFERENCING NEW TABLE AS changed_rows
@@ -165,7 +179,16 @@ CREATE TRIGGER waymark_track_inserted AFTER INSERT ON activity_tracks REFERENCIN
 CREATE TRIGGER waymark_track_updated AFTER UPDATE ON activity_tracks REFERENCING NEW TABLE AS changed_rows
     FOR EACH STATEMENT EXECUTE FUNCTION waymark_track_changed();
 CREATE TRIGGER waymark_track_deleted AFTER DELETE ON activity_tracks REFERENCING OLD TABLE AS changed_rows
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION waymark_track_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_track_changed();
+
+-- Before, while it can still be seen whose tracks they are.
+CREATE FUNCTION waymark_tracks_truncated() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE activities SET revision = revision + 1 WHERE id IN (SELECT activity_id FROM activity_tracks);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER waymark_tracks_truncated BEFORE TRUNCATE ON activity_tracks
+    FOR EACH STATEMENT EXECUTE FUNCTION waymark_tracks_truncated();
 
 CREATE FUNCTION waymark_route_revise() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -248,14 +271,14 @@ BEGIN
     END IF;
     UPDATE route_pages SET activity_ids = rest WHERE route_id = route AND page = number AND revision = of_revision;
     INSERT INTO q.job (queue, kind, prio, ukey, payload)
-    VALUES ('trails', 'page', 10, 'page:' || route || ':' || number, jsonb_build_object('route', route, 'page', number))
+    VALUES ('trails', 'page', 15, 'page:' || route || ':' || number, jsonb_build_object('route', route, 'page', number))
     ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error;
 END $$;
 
 -- Who may create a trigger may otherwise put these on a table of his own and feed them what he likes.
 REVOKE EXECUTE ON FUNCTION waymark_activity_revise(), waymark_queue_matches(bigint[], bigint[]),
     waymark_queue_stats(bigint[]), waymark_queue_routes(text[]), waymark_activities_changed(),
-    waymark_activities_truncated(), waymark_track_changed(), waymark_route_revise(), waymark_routes_changed() FROM PUBLIC;
+    waymark_activities_truncated(), waymark_track_changed(), waymark_tracks_truncated(), waymark_route_revise(), waymark_routes_changed() FROM PUBLIC;
 
 -- Whoever could read the old `processing` can read the view in its place.
 DO $$

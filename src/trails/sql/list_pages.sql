@@ -25,7 +25,7 @@ WITH near AS (
     RETURNING route_id, page, cardinality(activity_ids) AS n
 ), queued AS (
     INSERT INTO q.job (queue, kind, prio, ukey, payload)
-    SELECT 'trails', 'page', 10, 'page:' || route_id || ':' || page, jsonb_build_object('route', route_id, 'page', page)
+    SELECT 'trails', 'page', 15, 'page:' || route_id || ':' || page, jsonb_build_object('route', route_id, 'page', page)
     FROM pages ORDER BY page
     ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = q.job.last_error
     RETURNING id

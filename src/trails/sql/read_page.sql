@@ -10,7 +10,7 @@ WITH wanted AS (
     LEFT JOIN activity_tracks t ON t.activity_id = a.id
     WHERE p.route_id = $1 AND p.page = $2
 ), sized AS (
-    SELECT w.*, coalesce(sum(ST_MemSize(w.track::geometry)) OVER (ORDER BY w.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+    SELECT w.*, coalesce(sum(pg_column_size(w.track)) OVER (ORDER BY w.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
     FROM wanted w
 )
 SELECT id, true, athlete_id, revision, is_best, ST_AsEWKB(track::geometry) FROM sized WHERE before < $3 ORDER BY id

@@ -9,7 +9,7 @@ WITH wanted AS (
     LEFT JOIN activities a ON a.id = u.id
     LEFT JOIN activity_tracks t ON t.activity_id = a.id
 ), sized AS (
-    SELECT w.*, coalesce(sum(ST_MemSize(w.track::geometry)) OVER (ORDER BY w.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+    SELECT w.*, coalesce(sum(pg_column_size(w.track)) OVER (ORDER BY w.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
     FROM wanted w
 )
 SELECT id, present, coalesce(athlete_id, 0), coalesce(revision, 0), is_best, ST_AsEWKB(track::geometry)

@@ -10,7 +10,7 @@ WITH known AS (
     SELECT 'route', 0, 'route:' || r.id, NULL, jsonb_build_object('route', r.id)
     FROM routes r LEFT JOIN route_state s ON s.route_id = r.id AND s.revision = r.revision WHERE s.route_id IS NULL
     UNION ALL
-    SELECT 'page', 10, 'page:' || route_id || ':' || page, NULL, jsonb_build_object('route', route_id, 'page', page) FROM route_pages
+    SELECT 'page', 15, 'page:' || route_id || ':' || page, NULL, jsonb_build_object('route', route_id, 'page', page) FROM route_pages
     UNION ALL
     SELECT DISTINCT 'stats', 20, 'stats:' || athlete_id, athlete_id, jsonb_build_object('athlete', athlete_id) FROM route_stats WHERE stale
 ), made AS (
