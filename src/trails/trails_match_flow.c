@@ -303,8 +303,8 @@ static void add_results(struct match_flow *m)
     }
 }
 
-/* Locks in one order for every writer: jobs, epoch or page's route, athletes, activities, routes.
- */
+/* Locks in one order for every writer: jobs, epoch or page's route, athletes, activities, routes. A
+ * route that is listed is locked without waiting (trails_route_flow.c). */
 static void add_locks(struct match_flow *m, const int64_t *ids)
 {
     struct db_unit *u = &m->save;

@@ -11,14 +11,15 @@ struct route_flow {
     unsigned retries;
     struct trails_route *route;
     struct trails_prepare_work prepare;
-    struct db_unit read, list;
+    struct db_unit read, settle, list;
 };
 #define ROUTE_STEPS(STEP)                                                                          \
     STEP(route, read)                                                                              \
     STEP(route, prepare) /* worker; -> list if it is gone */                                       \
     STEP(route, keep)    /* into the cache: its activities are matched next */                     \
+    STEP(route, settle)  /* until nobody is changing it */                                         \
     STEP(route, list)    /* one transaction */                                                     \
-    STEP(route, listed)  /* -> list after a conflict */
+    STEP(route, listed)  /* -> settle after a conflict */
 FLOW_STEPS(route, ROUTE_STEPS);
 
 static struct route_flow *route_of(struct flow *f)
@@ -92,6 +93,24 @@ static size_t chunk_wkbs(const struct geo_track *chunks, struct arena *a, struct
     return chunks->nseg;
 }
 
+/* Somebody may have changed the route and sit in his transaction. Waiting for him with the epoch in
+ * hand would stop every match. Nor may we wait for the epoch with the route in hand: a match that
+ * holds the epoch may wait for an activity, whose changer may wait for the route: a cycle, and
+ * PostgreSQL would rather end his transaction than ours. So we wait for him here, holding nothing;
+ * the listing then takes the route after the epoch without waiting, or comes back. While it waits
+ * for the epoch it holds its own job only, which nobody waits for: no cycle goes through it. */
+static enum flow_next route_settle(struct flow *f)
+{
+    struct route_flow *r = route_of(f);
+    const char *id = r->id;
+    db_unit_done(&r->settle);
+    db_unit_init(&r->settle, r->t->pool, f->arena, 0);
+    db_add(&r->settle, &SQL_trails_lock_routes);
+    db_p_text_array(&r->settle, &id, 1);
+    db_submit(&r->settle);
+    return flow_wait(f, &r->settle.op, route_STEP_list, TRAILS_CALL_MS);
+}
+
 static enum flow_next route_list(struct flow *f)
 {
     struct route_flow *r = route_of(f);
@@ -103,10 +122,9 @@ static enum flow_next route_list(struct flow *f)
         struct buf bytes = {0};
         struct span *chunk;
         size_t n = chunk_wkbs(&r->prepare.item.chunks, f->arena, &bytes, &chunk);
-        const char *id = r->id;
         db_add(u, &SQL_trails_bump_epoch);
-        db_add(u, &SQL_trails_lock_routes);
-        db_p_text_array(u, &id, 1);
+        db_add(u, &SQL_trails_lock_route_now);
+        db_p_text(u, r->id);
         db_add(u, &SQL_trails_forget_pages);
         db_p_text(u, r->id);
         db_p_i64(u, r->revision);
@@ -130,8 +148,10 @@ static enum flow_next route_listed(struct flow *f)
 {
     struct route_flow *r = route_of(f);
     if (r->list.op.failed) {
-        if (trails__try_again(&r->list.op.err) && r->retries++ < TRAILS_RETRIES) {
-            return flow_goto(f, route_STEP_list);
+        const struct err *err = &r->list.op.err;
+        bool taken = strcmp(err->sqlstate, "55P03") == 0;
+        if ((taken || trails__try_again(err)) && r->retries++ < TRAILS_RETRIES) {
+            return flow_goto(f, route_STEP_settle);
         }
         f->err = r->list.op.err;
         return flow_fail(f);
@@ -154,6 +174,7 @@ static void route_end(struct flow *f)
     }
     trails__prepare_done(&r->prepare.item);
     db_unit_done(&r->read);
+    db_unit_done(&r->settle);
     db_unit_done(&r->list);
 }
 

@@ -226,11 +226,13 @@ SELECT waymark_queue_matches(array_agg(id), array_agg(athlete_id)) FROM activiti
 UPDATE route_stats SET stale = true;
 SELECT waymark_queue_stats(array_agg(athlete_id)) FROM route_stats HAVING count(*) > 0;
 
--- See route_epoch.
+-- See route_epoch. Who holds it may come to wait for somebody who changed an activity or a route and sits in his transaction:
+-- after ten seconds we give way and try again later, so that he stops nobody else for long.
 CREATE FUNCTION waymark_check_epoch(expected bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     now_at bigint;
 BEGIN
+    PERFORM set_config('lock_timeout', '10s', true);
     PERFORM pg_advisory_xact_lock_shared('route_epoch'::regclass::oid::bigint);
     SELECT epoch INTO now_at FROM route_epoch;
     IF now_at <> expected THEN
@@ -242,6 +244,7 @@ CREATE FUNCTION waymark_bump_epoch() RETURNS bigint LANGUAGE plpgsql SET search_
 DECLARE
     now_at bigint;
 BEGIN
+    PERFORM set_config('lock_timeout', '10s', true);
     PERFORM pg_advisory_xact_lock('route_epoch'::regclass::oid::bigint);
     UPDATE route_epoch SET epoch = epoch + 1 RETURNING epoch INTO now_at;
     RETURN now_at;
@@ -250,6 +253,7 @@ END $$;
 -- A page of a route is matched against the route it was listed for, or read again.
 CREATE FUNCTION waymark_check_route(route text, expected bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
+    PERFORM set_config('lock_timeout', '10s', true);
     PERFORM FROM routes WHERE id = route AND revision = expected FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'route % changed since it was read', route USING ERRCODE = 'WM002';
