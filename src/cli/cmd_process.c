@@ -92,14 +92,19 @@ static enum flow_next ask_counts(struct flow *f, unsigned next)
     db_unit_done(&p->u);
     db_unit_init(&p->u, p->c->app.pool, f->arena, DB_READONLY);
     db_add(&p->u, &SQL_jobs_counts);
+    db_p_text(&p->u, TRAILS_QUEUE);
     db_submit(&p->u);
     return flow_wait(f, &p->u.op, next, 60000);
 }
 
-static struct standing read_counts(const struct db_unit *u)
+/* Of what this program does: the rest is for others, and nothing to wait for. */
+static struct standing read_counts(const struct jobs *q, const struct db_unit *u)
 {
     struct standing s = {0};
     for (int i = 0; i < db_rows(u, 0); i++) {
+        if (!jobs_knows(q, db_get_span(u, 0, i, 0))) {
+            continue;
+        }
         s.ready += db_get_i64(u, 0, i, 1);
         s.running += db_get_i64(u, 0, i, 2);
         s.waiting += db_get_i64(u, 0, i, 3);
@@ -131,6 +136,7 @@ static enum flow_next recount_ask(struct flow *f)
     struct recount *r = container_of(f, struct recount, f);
     db_unit_init(&r->u, r->w->c->app.pool, f->arena, DB_READONLY);
     db_add(&r->u, &SQL_jobs_counts);
+    db_p_text(&r->u, TRAILS_QUEUE);
     db_submit(&r->u);
     return flow_wait(f, &r->u.op, recount_STEP_keep, 60000);
 }
@@ -143,7 +149,10 @@ static uint64_t finished(const struct watch *w)
 static enum flow_next recount_keep(struct flow *f)
 {
     struct recount *r = container_of(f, struct recount, f);
-    struct standing s = read_counts(&r->u);
+    if (!r->w->c->app.jobs) {
+        return FLOW_DONE; /* the end has come */
+    }
+    struct standing s = read_counts(r->w->c->app.jobs, &r->u);
     r->w->total = finished(r->w) + (uint64_t)(s.ready + s.running);
     return FLOW_DONE;
 }
@@ -182,7 +191,7 @@ static void on_tick(void *ctx)
 static enum flow_next process_begin(struct flow *f)
 {
     struct process_flow *p = process_of(f);
-    struct standing s = p->before = read_counts(&p->u);
+    struct standing s = p->before = read_counts(p->c->app.jobs, &p->u);
     p->watch->total = (uint64_t)(s.ready + s.running + s.waiting);
     cli_progress_start(&p->watch->progress, p->c, "matching");
     /* It keeps the loop going too: with every connection lost, nothing else would until the queue
@@ -207,7 +216,7 @@ static enum flow_next process_count(struct flow *f)
 static enum flow_next process_judge(struct flow *f)
 {
     struct process_flow *p = process_of(f);
-    p->now = read_counts(&p->u);
+    p->now = read_counts(p->c->app.jobs, &p->u);
     if (p->now.ready + p->now.running + p->now.soon == 0) {
         return flow_goto(f, process_STEP_report);
     }

@@ -60,6 +60,7 @@ static enum flow_next status_ask(struct flow *f)
     db_unit_init(&s->u, s->c->app.pool, f->arena, DB_READONLY);
     db_add(&s->u, &SQL_store_overview);
     db_add(&s->u, &SQL_jobs_counts);
+    db_p_text(&s->u, NULL);
     db_add(&s->u, &SQL_jobs_dead_reasons);
     db_add(&s->u, &SQL_store_instances);
     db_submit(&s->u);

@@ -300,6 +300,16 @@ struct jobs_counts jobs_counts(const struct jobs *q)
     return q->counts;
 }
 
+bool jobs_knows(const struct jobs *q, struct span kind)
+{
+    for (size_t i = 0; i < q->nkinds; i++) {
+        if (span_is(kind, q->kinds[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int64_t jobs_owner(const struct jobs *q)
 {
     return q->owner;

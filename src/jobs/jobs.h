@@ -104,8 +104,11 @@ int64_t jobs_owner(const struct jobs *q); /* 0 before it is registered */
  * U(0.5, 1.5), or retry_after_ms when given. unit_random in [0, 1). */
 double jobs_backoff_s(int attempt, int64_t retry_after_ms, double unit_random);
 
-/* What stands in the queue: a statement for status pages and progress. Columns: kind text, ready,
- * running, waiting, due_soon (waiting, due within 5 s), dead bigint. */
+/* Whether this program does jobs of that kind: it leaves others alone. */
+bool jobs_knows(const struct jobs *q, struct span kind);
+
+/* What stands in a queue ($1 text; NULL: in all): a statement for status pages and progress.
+ * Columns: kind text, ready, running, waiting, due_soon (waiting, due within 5 s), dead bigint. */
 extern const struct db_stmt SQL_jobs_counts;
 /* Puts every dead letter of a queue ($1 text) back; one row: how many there were, bigint. */
 extern const struct db_stmt SQL_jobs_revive;

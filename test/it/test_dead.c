@@ -61,6 +61,17 @@ static void all_are_tried_again_when_asked(void **state)
     it_must(db, NULL, IT_LIST("process", "--retry-dead"), 0);
 }
 
+static void what_others_do_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_again();
+    it_exec(db, "INSERT INTO q.job (queue, kind) VALUES ('other', 'match'), ('trails', 'unheard')");
+    assert_null(strstr(it_must(db, NULL, IT_LIST("process"), 0).err, old_letter));
+    it_holds(db, "(SELECT count(*) FROM q.job WHERE state = 'ready') = 2");
+    assert_non_null(strstr(it_must(db, NULL, IT_LIST("status"), 0).out, "unheard"));
+    it_exec(db, "DELETE FROM q.job");
+}
+
 static void a_rescue_spends_no_attempt(void **state)
 {
     (void)state;
@@ -81,9 +92,8 @@ static void a_rescue_spends_no_attempt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(an_old_one_is_told_and_is_no_failure),
-        IT_TEST(a_change_takes_it_back),
-        IT_TEST(all_are_tried_again_when_asked),
+        IT_TEST(an_old_one_is_told_and_is_no_failure), IT_TEST(a_change_takes_it_back),
+        IT_TEST(all_are_tried_again_when_asked),       IT_TEST(what_others_do_is_not_waited_for),
         IT_TEST(a_rescue_spends_no_attempt),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
