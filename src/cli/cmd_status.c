@@ -39,6 +39,8 @@ struct status_flow {
     struct flow f;
     struct cli *c;
     struct db_unit u;
+    struct db_unit counts; /* between two full looks */
+    int64_t asked_ms;      /* the last full one */
     struct timer_op pause;
     struct cli_progress progress; /* of --wait */
     uint64_t most;                /* activities there were to match, at most */
@@ -46,16 +48,19 @@ struct status_flow {
 };
 #define STATUS_STEPS(STEP)                                                                         \
     STEP(status, ask)                                                                              \
-    STEP(status, wait) /* with --wait -> ask, until nothing is left to do */                       \
+    STEP(status, wait)  /* with --wait, until nothing is left to do */                             \
+    STEP(status, count) /* -> ask, when a full look is due */                                      \
+    STEP(status, judge) /* -> ask when the queue is empty, else pause -> count */                  \
     STEP(status, show)
 FLOW_STEPS(status, STATUS_STEPS);
 
 enum { CALL_OVERVIEW, CALL_COUNTS, CALL_DEAD, CALL_INSTANCES };
-enum { LOOK_AGAIN_MS = 150, ABSENT_MS = 90000 };
+enum { COUNT_MS = 250, LOOK_MS = 1000, ABSENT_MS = 90000 };
 
 static enum flow_next status_ask(struct flow *f)
 {
     struct status_flow *s = container_of(f, struct status_flow, f);
+    s->asked_ms = clock_mono_ms();
     db_unit_done(&s->u);
     db_unit_init(&s->u, s->c->app.pool, f->arena, DB_READONLY);
     db_add(&s->u, &SQL_store_overview);
@@ -68,12 +73,11 @@ static enum flow_next status_ask(struct flow *f)
 }
 
 /* Jobs that are being done, or soon will be. */
-static int64_t under_way(const struct db_unit *u)
+static int64_t under_way(const struct db_unit *u, unsigned call)
 {
     int64_t n = 0;
-    for (int i = 0; i < db_rows(u, CALL_COUNTS); i++) {
-        n += db_get_i64(u, CALL_COUNTS, i, 1) + db_get_i64(u, CALL_COUNTS, i, 2) +
-             db_get_i64(u, CALL_COUNTS, i, 4);
+    for (int i = 0; i < db_rows(u, call); i++) {
+        n += db_get_i64(u, call, i, 1) + db_get_i64(u, call, i, 2) + db_get_i64(u, call, i, 4);
     }
     return n;
 }
@@ -92,7 +96,7 @@ static enum flow_next status_wait(struct flow *f)
 {
     struct status_flow *s = container_of(f, struct status_flow, f);
     if (!cli_option(s->c, "wait")) {
-        return FLOW_NEXT;
+        return flow_goto(f, status_STEP_show);
     }
     /* An activity to match, or one to match with a new route. */
     uint64_t left =
@@ -103,12 +107,12 @@ static enum flow_next status_wait(struct flow *f)
     /* The queue is counted after the activities: with an empty one their number may be old. */
     bool settled = left == 0 || left == s->left;
     s->left = left;
-    if (under_way(&s->u) == 0 && settled) {
+    if (under_way(&s->u, CALL_COUNTS) == 0 && settled) {
         cli_progress_set(&s->progress, s->most - left, s->most);
         cli_progress_end(&s->progress);
-        return FLOW_NEXT;
+        return flow_goto(f, status_STEP_show);
     }
-    if (under_way(&s->u) > 0 && !somebody_works(&s->u)) {
+    if (under_way(&s->u, CALL_COUNTS) > 0 && !somebody_works(&s->u)) {
         (void)err_set(&f->err, ERR_DATA, ERR_RETRY,
                       "work waits, but no instance is there to do it: start waymark serve, or run "
                       "waymark process");
@@ -117,8 +121,33 @@ static enum flow_next status_wait(struct flow *f)
     if (left > 0) {
         cli_progress_set(&s->progress, s->most - left, s->most);
     }
-    timer_op_start(&s->pause, f->loop, LOOK_AGAIN_MS);
-    return flow_wait(f, &s->pause.op, status_STEP_ask, 0);
+    timer_op_start(&s->pause, f->loop, COUNT_MS);
+    return flow_wait(f, &s->pause.op, status_STEP_count, 0);
+}
+
+/* The overview reads every activity: the queue alone is asked more often. */
+static enum flow_next status_count(struct flow *f)
+{
+    struct status_flow *s = container_of(f, struct status_flow, f);
+    if (clock_mono_ms() - s->asked_ms >= LOOK_MS) {
+        return flow_goto(f, status_STEP_ask);
+    }
+    db_unit_done(&s->counts);
+    db_unit_init(&s->counts, s->c->app.pool, f->arena, DB_READONLY);
+    db_add(&s->counts, &SQL_jobs_counts);
+    db_p_text(&s->counts, NULL);
+    db_submit(&s->counts);
+    return flow_wait(f, &s->counts.op, status_STEP_judge, 60000);
+}
+
+static enum flow_next status_judge(struct flow *f)
+{
+    struct status_flow *s = container_of(f, struct status_flow, f);
+    if (under_way(&s->counts, 0) == 0) {
+        return flow_goto(f, status_STEP_ask);
+    }
+    timer_op_start(&s->pause, f->loop, COUNT_MS);
+    return flow_wait(f, &s->pause.op, status_STEP_count, 0);
 }
 
 static const char *text_i64(struct cli *c, int64_t v)
@@ -275,6 +304,7 @@ static void status_end(struct flow *f)
 {
     struct status_flow *s = container_of(f, struct status_flow, f);
     cli_progress_end(&s->progress);
+    db_unit_done(&s->counts);
     db_unit_done(&s->u);
 }
 
