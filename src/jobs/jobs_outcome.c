@@ -1,10 +1,17 @@
 /* What becomes of a batch whose flow failed:
- *   cancelled (drain)        given back, the attempt refunded
- *   fenced (WM001)           those still ours are run again; the others belong to whoever rescued
- * them many, PERMANENT or BUG   each is run again alone, so that only the bad one pays RETRY back
- * with a delay, or buried after the last attempt one, PERMANENT or BUG    buried Writing the
- * outcome is itself tried again until it works or the instance drains; a crash in between leaves
- * the jobs to the rescuer. */
+ *
+ *  - cancelled (drain): given back, the attempt refunded;
+ *
+ *  - fenced (WM001): those still ours are run again, the others belong to whoever rescued them;
+ *
+ *  - many, PERMANENT or BUG: each is run again alone, so that only the bad one pays;
+ *
+ *  - RETRY: back with a delay, or buried after the last attempt;
+ *
+ *  - one, PERMANENT or BUG: buried.
+ *
+ * Writing the outcome is itself tried again until it works or the instance drains; a crash in
+ * between leaves the jobs to the rescuer. */
 #include "jobs/internal.h"
 
 struct outcome_flow {

@@ -3,11 +3,15 @@
  * item.
  *
  * The three ideas:
- *  op    one pending asynchronous operation: it completes exactly once, can be cancelled, never
- * calls back into the caller's stack (completions go through the ready queue, drained once per turn
- * of the loop). flow  a list of steps that reads from top to bottom; at most one op pending; a
- * deadline on every wait; its arena dies with it. work  a function run in a worker thread on an
- * item that nobody else references meanwhile. */
+ *
+ *  - op: one pending asynchronous operation. It completes exactly once, can be cancelled, and never
+ *    calls back into the caller's stack (completions go through the ready queue, drained once per
+ *    turn of the loop).
+ *
+ *  - flow: a list of steps that reads from top to bottom; at most one op pending; a deadline on
+ *    every wait; its arena dies with it.
+ *
+ *  - work: a function run in a worker thread on an item that nobody else references meanwhile. */
 #pragma once
 
 #include <uv.h>

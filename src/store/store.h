@@ -36,5 +36,5 @@ struct store_route {
 void store_add_route(struct db_unit *u, const struct store_route *r);
 
 /* For lists: SQL_store_route_list($1 athlete id or NULL) gives id, name, length_m, tolerance_m,
- * points, covered_m, activities, longest_gap_m, waiting; SQL_store_athletes() gives id, activities;
- * SQL_store_route_remove($1 id) affects 0 or 1 row. */
+ * points, covered_m, activities, longest_gap_m, waiting, note; SQL_store_athletes() gives id,
+ * activities; SQL_store_route_remove($1 id) affects 0 or 1 row. */

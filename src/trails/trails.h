@@ -1,8 +1,16 @@
 /* trails: how much of every route each athlete has covered. Handles four kinds of jobs of the queue
- * "trails": route  a new or changed route: its past activities are looked up by the spatial index
- * and listed in pages page   one such list: these activities against that route match  a new or
- * changed activity against every route near it stats  an athlete's sums, after a deletion The way
- * of an activity stands in trails_match_flow.c. Loop thread. */
+ * "trails":
+ *
+ *  - route: a new or changed route. Its past activities are looked up by the spatial index and
+ *    listed in pages.
+ *
+ *  - page: one such list, these activities against that route.
+ *
+ *  - match: a new or changed activity against every route near it.
+ *
+ *  - stats: an athlete's sums, after a deletion.
+ *
+ * The way of an activity stands in trails_match_flow.c. Loop thread. */
 #pragma once
 
 #include "base/base.h"

@@ -1,5 +1,5 @@
--- Claims the next jobs whose process died before; they are claimed one at a time and run alone. The CTE is materialised so that the planner can neither evaluate the LIMIT twice nor lock more
--- than it returns; ids come back in no order.
+-- Claims the next jobs whose process died before; they are claimed one at a time and run alone. The CTE is materialised
+-- so that the planner can neither evaluate the LIMIT twice nor lock more than it returns; ids come back in no order.
 -- $1 text queue
 -- $2 integer how many
 -- $3 bigint owner

@@ -1,5 +1,5 @@
--- A recorded activity with its track, unless it is here already. The track goes in first in the order of triggers' reading:
--- both are there when the match is claimed, since they commit together.
+-- A recorded activity with its track, unless it is here already. They commit together: the match that the triggers queue
+-- finds both.
 -- $1 bigint id
 -- $2 bigint athlete id
 -- $3 text name
