@@ -56,8 +56,8 @@ struct flow *cli__query_flow(struct cli *c, const struct db_stmt *s,
     return &q->f;
 }
 
-/* ---- which athlete
- * ------------------------------------------------------------------------------------------- */
+/* ---- which athlete -----------------------------------------------------------------------------
+ */
 
 struct athlete_flow {
     struct flow f;

@@ -16,8 +16,8 @@ static double percent_of(double covered, double length)
     return length > 0 ? floor(1000 * covered / length + 1e-6) / 10 : 0;
 }
 
-/* ---- one athlete, one route: the flow behind list, show and gaps
- * ------------------------------------------------ */
+/* ---- one athlete, one route: the flow behind list, show and gaps -------------------------------
+ */
 
 struct route_view {
     struct flow f;

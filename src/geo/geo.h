@@ -47,8 +47,8 @@ struct geo_pt geo_track_point(const struct geo_track *t, size_t i);
 int geo_track_add(struct geo_track *t, struct geo_pt p, double time_s, bool new_segment,
                   struct err *err) MUST_CHECK;
 
-/* ---- codecs
- * -------------------------------------------------------------------------------------------- */
+/* ---- codecs ------------------------------------------------------------------------------------
+ */
 
 /* Encoded polyline, https://developers.google.com/maps/documentation/utilities/polylinealgorithm,
  * precision 5 or 6. Truncated input, a byte outside 63..126 and coordinates out of range are
@@ -69,8 +69,8 @@ void geo_ewkb_line(const struct geo_pt *pt, size_t n, struct buf *out);
  * segment of >= 2 points. */
 void geo_ewkb_track(const struct geo_track *t, struct buf *out);
 
-/* ---- track files
- * --------------------------------------------------------------------------------------- */
+/* ---- track files -------------------------------------------------------------------------------
+ */
 
 enum geo_file_kind { GEO_FILE_UNKNOWN, GEO_FILE_GPX, GEO_FILE_GEOJSON };
 /* By content, then by file name; UNKNOWN if neither tells. */
@@ -99,8 +99,8 @@ int geo_file_read(struct span bytes, enum geo_file_kind kind, struct geo_file *r
                   struct err *err) MUST_CHECK;
 void geo_file_done(struct geo_file *f);
 
-/* ---- route assembly
- * ------------------------------------------------------------------------------------ */
+/* ---- route assembly ----------------------------------------------------------------------------
+ */
 
 /* Joins the segments of a route into one line; there is never a straight jump longer than max_gap_m
  * (default 200) in it that was not inside one of the segments.
@@ -138,8 +138,8 @@ int geo_join(const struct geo_track *in, double max_gap_m, struct geo_track *ret
 int geo_simplify(const struct geo_track *in, double tolerance_m, struct geo_track *ret,
                  struct err *err) MUST_CHECK;
 
-/* ---- metric frame
- * -------------------------------------------------------------------------------------- */
+/* ---- metric frame ------------------------------------------------------------------------------
+ */
 
 /* ECEF metres on the WGS 84 ellipsoid, height 0. */
 struct geo_xyz {
@@ -149,8 +149,8 @@ struct geo_xyz geo_xyz_of(struct geo_pt p);
 struct geo_pt geo_pt_of(struct geo_xyz p);
 double geo_distance_m(struct geo_pt a, struct geo_pt b);
 
-/* ---- intervals of the measure
- * -------------------------------------------------------------------------- */
+/* ---- intervals of the measure ------------------------------------------------------------------
+ */
 
 struct geo_interval {
     double a, b; /* metres from the route's start, a < b */
@@ -163,8 +163,8 @@ double geo_intervals_length(const struct geo_interval *v, size_t n); /* of a uni
 size_t geo_intervals_gaps(const struct geo_interval *v, size_t n, double length,
                           struct geo_interval *out);
 
-/* ---- route
- * --------------------------------------------------------------------------------------------- */
+/* ---- route -------------------------------------------------------------------------------------
+ */
 
 /* A route ready to match: its lattice (the line densified once to at most GEO_LATTICE_M between
  * vertices, original vertices kept bit for bit, so that sections cut at lattice vertices coincide
@@ -193,8 +193,8 @@ struct geo_pt geo_route_at(const struct geo_route *r, double measure_m);
 int geo_route_chunks(const struct geo_route *r, double chunk_m, struct geo_track *ret,
                      struct err *err) MUST_CHECK;
 
-/* ---- route index
- * --------------------------------------------------------------------------------------- */
+/* ---- route index -------------------------------------------------------------------------------
+ */
 
 /* Over many routes: which of them may be touched by a track? STRtree (GEOS) of the boxes of route
  * pieces. Answers never miss a route within its outer distance. The routes must outlive the index.
@@ -204,8 +204,8 @@ struct geo_index *geo_index_new(const struct geo_route *const *routes, size_t n,
                                 struct err *err) MUST_CHECK;
 struct geo_index *geo_index_free(struct geo_index *x);
 
-/* ---- matcher
- * ------------------------------------------------------------------------------------------- */
+/* ---- matcher -----------------------------------------------------------------------------------
+ */
 
 /* An activity decoded and projected once, matched against many routes. */
 struct geo_activity;

@@ -229,8 +229,8 @@ int geo_ewkb_read(struct span wkb, bool m_is_time, struct geo_track *ret, struct
     return 0;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------- */
+/* ---- writing -----------------------------------------------------------------------------------
+ */
 
 static void put_u32(struct buf *out, uint32_t v)
 {

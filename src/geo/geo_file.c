@@ -53,8 +53,8 @@ int geo__check_dropped(size_t dropped, size_t points, struct err *err)
     return 0;
 }
 
-/* ---- detection
- * ----------------------------------------------------------------------------------------- */
+/* ---- detection ---------------------------------------------------------------------------------
+ */
 
 static bool ends_with(const char *path, const char *suffix)
 {
@@ -111,8 +111,8 @@ enum geo_file_kind geo_file_detect(struct span bytes, const char *path)
     return GEO_FILE_UNKNOWN;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 
 static int read_kind(struct span bytes, enum geo_file_kind kind, struct geo_file *f,
                      struct err *err)

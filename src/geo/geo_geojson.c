@@ -65,8 +65,8 @@ static struct span member(const json_t *object, const char *key)
     return string_of(json_object_get(object, key));
 }
 
-/* ---- lines
- * --------------------------------------------------------------------------------------------- */
+/* ---- lines -------------------------------------------------------------------------------------
+ */
 
 static double time_of(const json_t *v)
 {
@@ -143,8 +143,8 @@ static int add_geometry(struct geojson *g, struct geo_track *t, const json_t *ge
     return 0;
 }
 
-/* ---- features
- * ------------------------------------------------------------------------------------------ */
+/* ---- features ----------------------------------------------------------------------------------
+ */
 
 /* Two conventions, neither of them of the RFC. */
 static const json_t *times_of(const json_t *properties)

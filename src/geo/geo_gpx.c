@@ -107,8 +107,8 @@ static enum element element_of(enum element parent, const char *name)
     return EL_OTHER;
 }
 
-/* ---- points
- * -------------------------------------------------------------------------------------------- */
+/* ---- points ------------------------------------------------------------------------------------
+ */
 
 static bool read_degrees(const char *text, double *ret)
 {
@@ -152,8 +152,8 @@ static void set_time(struct gpx *g, struct span text)
     }
 }
 
-/* ---- features
- * ------------------------------------------------------------------------------------------ */
+/* ---- features ----------------------------------------------------------------------------------
+ */
 
 static void begin_feature(struct gpx *g, enum element el)
 {
@@ -199,8 +199,8 @@ static void end_text(struct gpx *g, enum element el, enum element parent)
         set_name(&g->file->name, text);
 }
 
-/* ---- expat's handlers
- * ---------------------------------------------------------------------------------- */
+/* ---- expat's handlers --------------------------------------------------------------------------
+ */
 
 static void on_start(void *ctx, const char *name, const char **attr)
 {
@@ -282,8 +282,8 @@ static void on_entity(void *ctx, const char *name, int is_parameter, const char 
         FAIL(g, "entity declarations are not allowed");
 }
 
-/* ---- the file
- * ------------------------------------------------------------------------------------------ */
+/* ---- the file ----------------------------------------------------------------------------------
+ */
 
 /* Why expat gave up, in words for the person who has the file. */
 static const char *xml_reason(enum XML_Error code)

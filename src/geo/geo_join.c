@@ -29,8 +29,8 @@ static double apart2(const struct geo__join *j, uint32_t a, uint32_t b)
     return geo__dot(d, d);
 }
 
-/* ---- parts
- * --------------------------------------------------------------------------------------------- */
+/* ---- parts -------------------------------------------------------------------------------------
+ */
 
 static bool same_points(const struct geo_track *t, const struct geo__part *a,
                         const struct geo__part *b)
@@ -79,8 +79,8 @@ static int take_parts(struct geo__join *j)
     return 0;
 }
 
-/* ---- chains: parts joined end to end
- * ------------------------------------------------------------------- */
+/* ---- chains: parts joined end to end -----------------------------------------------------------
+ */
 
 static uint32_t root_of(struct geo__join *j, uint32_t part)
 {
@@ -101,8 +101,8 @@ static void join_ends(struct geo__join *j, uint32_t a, uint32_t b)
     j->root[root_of(j, a / 2)] = root_of(j, b / 2);
 }
 
-/* ---- the file's own order
- * ------------------------------------------------------------------------------ */
+/* ---- the file's own order ----------------------------------------------------------------------
+ */
 
 /* Squared distance from an end to the nearest end of another part. */
 static double nearest2(const struct geo__join *j, uint32_t e)
@@ -162,8 +162,8 @@ static bool join_in_file_order(struct geo__join *j)
     return true;
 }
 
-/* ---- the nearest free end
- * ------------------------------------------------------------------------------ */
+/* ---- the nearest free end ----------------------------------------------------------------------
+ */
 
 struct pair {
     double d2;
@@ -240,8 +240,8 @@ static bool join_nearest(struct geo__join *j)
     return true;
 }
 
-/* ---- the line
- * ------------------------------------------------------------------------------------------ */
+/* ---- the line ----------------------------------------------------------------------------------
+ */
 
 /* Lists the chain that begins at a free end as the ends at which its parts are entered. */
 static struct geo__chain walk(const struct geo__join *j, uint32_t from, uint32_t *room)
@@ -359,8 +359,8 @@ static int make_line(struct geo__join *j, const struct geo__chain *c, struct geo
     return 0;
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------------- */
+/* ---- all of it ---------------------------------------------------------------------------------
+ */
 
 static bool make_room(struct geo__join *j, size_t n)
 {

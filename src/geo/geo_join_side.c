@@ -91,8 +91,8 @@ static enum touch touch_of(const struct geo__join *j, const struct shape *s, uin
     return near_line(s, j->end[e]) ? TOUCH_INSIDE : TOUCH_NONE;
 }
 
-/* ---- what to say
- * --------------------------------------------------------------------------------------- */
+/* ---- what to say -------------------------------------------------------------------------------
+ */
 
 static struct geo_pt position(const struct geo__join *j, uint32_t e)
 {

@@ -3,8 +3,8 @@
 
 #include "geo/geo.h"
 
-/* ---- geo_track.c
- * --------------------------------------------------------------------------------------- */
+/* ---- geo_track.c -------------------------------------------------------------------------------
+ */
 
 /* Wraps a longitude that is off by at most one turn. False if *p is no position on the earth. */
 bool geo__pt_wrap(struct geo_pt *p);
@@ -20,8 +20,8 @@ int geo__track_order_times(struct geo_track *t, struct err *err) MUST_CHECK;
 /* Fills *err (class RETRY) and returns -1. */
 int geo__no_memory(size_t points, struct err *err);
 
-/* ---- geo_file.c, geo_gpx.c, geo_geojson.c
- * -------------------------------------------------------------- */
+/* ---- geo_file.c, geo_gpx.c, geo_geojson.c ------------------------------------------------------
+ */
 
 void geo__feature_done(struct geo_feature *f);
 /* A trimmed copy of at most 500 bytes, cut between characters; NULL if nothing is left. Caller
@@ -34,8 +34,8 @@ int geo__check_dropped(size_t dropped, size_t points, struct err *err) MUST_CHEC
 int geo__gpx_read(struct span bytes, struct geo_file *ret, struct err *err) MUST_CHECK;
 int geo__geojson_read(struct span bytes, struct geo_file *ret, struct err *err) MUST_CHECK;
 
-/* ---- geo_frame.c
- * --------------------------------------------------------------------------------------- */
+/* ---- geo_frame.c -------------------------------------------------------------------------------
+ */
 
 /* A straight chord longer than this is split at points of the ellipsoid: the sag below the ground
  * stays under 8 cm. */
@@ -94,8 +94,8 @@ static inline bool geo__degrees_meet(const struct geo__degrees *a, const struct 
  * valid). */
 void *geo__grow(void *p, size_t *cap, size_t want, size_t item) MUST_CHECK;
 
-/* ---- geo_route.c, geo_route_line.c, geo_route_tree.c
- * ---------------------------------------------------------- */
+/* ---- geo_route.c, geo_route_line.c, geo_route_tree.c -------------------------------------------
+ */
 
 /* A vertex of the matching line: the lattice thinned to what the distance needs. The edge to the
  * next vertex starts here; inv_len2 is 1 / its squared length. */
@@ -159,8 +159,8 @@ bool geo__route_meets(const struct geo_route *r, const struct geo__box *box);
 bool geo__route_edges(const struct geo_route *r, const struct geo__box *box,
                       struct geo__ranges *out) MUST_CHECK;
 
-/* ---- geo_activity.c
- * ------------------------------------------------------------------------------------ */
+/* ---- geo_activity.c ----------------------------------------------------------------------------
+ */
 
 struct geo__vertex {
     struct geo_xyz p;
@@ -203,8 +203,8 @@ size_t geo__segment_first(const struct geo_activity *a, uint32_t edge);
 size_t geo__segment_last(const struct geo_activity *a, uint32_t edge);
 int geo__activity_project(const struct geo_activity *a, struct err *err) MUST_CHECK;
 
-/* ---- geo_match*.c
- * -------------------------------------------------------------------------------------- */
+/* ---- geo_match*.c ------------------------------------------------------------------------------
+ */
 
 /* A place on the route where a sample may be. */
 struct geo__cand {
@@ -304,8 +304,8 @@ int geo__match_piece(struct geo__matcher *m, uint32_t e, double u0, double u1,
                      struct err *err) MUST_CHECK;
 int geo__match_piece_end(struct geo__matcher *m, struct err *err) MUST_CHECK;
 
-/* ---- geo_join.c, geo_join_side.c
- * ----------------------------------------------------------------------- */
+/* ---- geo_join.c, geo_join_side.c ---------------------------------------------------------------
+ */
 
 /* A segment to be joined. Its ends are numbered 2 * part and 2 * part + 1; e ^ 1 is the other end
  * of the same part. */

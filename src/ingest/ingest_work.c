@@ -10,8 +10,7 @@
 /* What a frontend draws and the spatial index holds: about what Strava's own summaries are. */
 static const double SUMMARY_TOLERANCE_M = 10.0;
 
-/* ---- finding
- * ------------------------------------------------------------------------------------------------
+/* ---- finding -----------------------------------------------------------------------------------
  */
 
 static bool is_track_file(const char *path)
@@ -67,8 +66,7 @@ void ingest__paths_done(struct ingest_paths *p)
     vec_done(p);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------
+/* ---- reading -----------------------------------------------------------------------------------
  */
 
 /* Negative, so that it can never be an id of Strava's; from the content, so that the same file is

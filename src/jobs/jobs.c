@@ -42,9 +42,11 @@ struct jobs *jobs_open(struct db_pool *pool, const struct jobs_conf *conf,
     for (size_t i = 0; i < COUNT_OF(timers); i++) {
         CHECK(uv_timer_init(loop_uv(q->loop), timers[i]) == 0);
         timers[i]->data = q;
-        uv_unref((uv_handle_t *)timers[i]);
         q->open_handles++;
     }
+    /* A hint to others is no reason to stay; a claim that is due is: with every connection lost,
+     * nothing else may keep the loop alive. */
+    uv_unref((uv_handle_t *)&q->hint);
     return q;
 }
 
@@ -67,8 +69,8 @@ void jobs_wake(struct jobs *q)
     jobs__pump(q);
 }
 
-/* ---- hints to others
- * ------------------------------------------------------------------------------------- */
+/* ---- hints to others ---------------------------------------------------------------------------
+ */
 
 struct hint_flow {
     struct flow f;
@@ -125,8 +127,8 @@ void jobs_hint(struct jobs *q)
     jobs_wake(q);
 }
 
-/* ---- what next
- * ------------------------------------------------------------------------------------------- */
+/* ---- what next ---------------------------------------------------------------------------------
+ */
 
 void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err)
 {
@@ -232,8 +234,8 @@ void jobs_wait_idle(struct jobs *q, struct op *op, int64_t fail_after_ms)
     jobs_wake(q);
 }
 
-/* ---- the end
- * --------------------------------------------------------------------------------------------- */
+/* ---- the end -----------------------------------------------------------------------------------
+ */
 
 void jobs_drain(struct jobs *q, struct op *op)
 {

@@ -228,8 +228,8 @@ static enum flow_next match_compute(struct flow *f)
     return flow_wait(f, &m->match.work.op, match_STEP_save, TRAILS_WORK_MS);
 }
 
-/* ---- the transaction
- * ---------------------------------------------------------------------------------------- */
+/* ---- the transaction ---------------------------------------------------------------------------
+ */
 
 struct columns {
     int64_t *activity, *arev, *rrev;

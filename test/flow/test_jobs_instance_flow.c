@@ -231,8 +231,8 @@ static void test_a_rescue_that_fails_is_tried_again(void **state)
     finish_test(&r);
 }
 
-/* ---- taken for dead
- * ------------------------------------------------------------------------------ */
+/* ---- taken for dead ----------------------------------------------------------------------------
+ */
 
 static struct script_unit *expect_declared_dead(int64_t new_id)
 {
@@ -302,8 +302,8 @@ static void test_taken_for_dead_while_it_claims(void **state)
     rig_close(&r);
 }
 
-/* ---- waiting until it is idle
- * --------------------------------------------------------------------- */
+/* ---- waiting until it is idle ------------------------------------------------------------------
+ */
 
 static void test_idle_when_a_claim_comes_back_empty(void **state)
 {

@@ -280,6 +280,7 @@ void it_exec(struct it_db *db, const char *fmt, ...)
     va_end(args);
 }
 
+static char *vtext(struct it_db *db, const char *fmt, va_list args) IT_PRINTF(2, 0);
 static char *vtext(struct it_db *db, const char *fmt, va_list args)
 {
     PGresult *res = vquery(db, fmt, args);

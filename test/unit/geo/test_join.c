@@ -289,8 +289,8 @@ static void test_cap(void **state)
     assert_refused(heap_of(5001), 200, "5001 segments");
 }
 
-/* ---- real routes
- * --------------------------------------------------------------------------------------- */
+/* ---- real routes -------------------------------------------------------------------------------
+ */
 
 static struct geo_track shared_segments(const char *name)
 {
