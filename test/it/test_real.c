@@ -110,8 +110,8 @@ static double percent(double part, double whole)
     return 100 * part / whole;
 }
 
-/* Plain distance takes a stretch for covered that a track merely crosses; those of less than 100 m,
- * which nobody travelled along, are left out of what must agree. On the PCT the fixes are 330 m
+/* Plain distance takes a stretch for covered that a track merely crosses, so it is printed without
+ * those of less than 100 m too, which nobody travelled along. On the PCT the fixes are 330 m
  * apart: the chord between two of them cuts the bends of the trail by more than its tolerance, and
  * plain distance leaves holes there, where the matcher sees that the trail's other end was reached
  * by a way about as long as the trail. So it earns more, by nearly a twentieth of the route, and
@@ -130,8 +130,7 @@ static void compare_covered(struct it_db *db, const struct walk *w)
     if (w->sparse) {
         assert_true(ours > along && percent(ours - along, length) < 8);
     } else {
-        assert_true(fabs(percent(ours - along, length)) < 1.5);
-        assert_true(fabs(percent(ours - all, length)) < 2);
+        assert_true(fabs(percent(ours - all, length)) < 1.5);
     }
 }
 
