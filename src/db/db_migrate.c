@@ -36,7 +36,7 @@ struct migrate {
     struct db_migrate_opts opts;
     bool *applied; /* by position in the list */
     size_t n, at;
-    bool told_waiting;
+    unsigned tries; /* to get the lock */
     bool has_table, has_postgis, offers_postgis;
     char *role, *database;
     int server_major;
@@ -97,10 +97,10 @@ static enum flow_next migrate_locked(struct flow *f)
     const char *got = db__session_value(&m->session, 0, 0);
     if (got != NULL && got[0] == 't')
         return FLOW_NEXT;
-    if (!m->told_waiting)
+    /* Mostly another program that has just started and finds nothing to do: gone in a moment. */
+    if (++m->tries == 5)
         log_info("another instance is migrating this database, waiting for it");
-    m->told_waiting = true;
-    timer_op_start(&m->delay, f->loop, 200);
+    timer_op_start(&m->delay, f->loop, m->tries < 5 ? 20 * (int64_t)m->tries : 200);
     return flow_wait(f, &m->delay.op, migrate_STEP_lock, 0);
 }
 
