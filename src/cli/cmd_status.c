@@ -45,6 +45,7 @@ struct status_flow {
     struct cli_progress progress; /* of --wait */
     uint64_t most;                /* activities there were to match, at most */
     uint64_t left;                /* of them when last looked */
+    int64_t nobody_ms; /* since when work waits and nobody is there to do it; 0: it is not so */
 };
 #define STATUS_STEPS(STEP)                                                                         \
     STEP(status, ask)                                                                              \
@@ -55,7 +56,8 @@ struct status_flow {
 FLOW_STEPS(status, STATUS_STEPS);
 
 enum { CALL_OVERVIEW, CALL_COUNTS, CALL_DEAD, CALL_INSTANCES };
-enum { COUNT_MS = 250, LOOK_MS = 1000, ABSENT_MS = 90000 };
+/* NOBODY_MS: an instance that starts, or comes back with its server, needs a moment to sign on. */
+enum { COUNT_MS = 250, LOOK_MS = 1000, ABSENT_MS = 90000, NOBODY_MS = 5000 };
 
 static enum flow_next status_ask(struct flow *f)
 {
@@ -92,6 +94,18 @@ static bool somebody_works(const struct db_unit *u)
     return false;
 }
 
+static bool nobody_comes(struct status_flow *s)
+{
+    if (under_way(&s->u, CALL_COUNTS) == 0 || somebody_works(&s->u)) {
+        s->nobody_ms = 0;
+        return false;
+    }
+    if (s->nobody_ms == 0) {
+        s->nobody_ms = s->asked_ms;
+    }
+    return s->asked_ms - s->nobody_ms >= NOBODY_MS;
+}
+
 static enum flow_next status_wait(struct flow *f)
 {
     struct status_flow *s = container_of(f, struct status_flow, f);
@@ -112,7 +126,7 @@ static enum flow_next status_wait(struct flow *f)
         cli_progress_end(&s->progress);
         return flow_goto(f, status_STEP_show);
     }
-    if (under_way(&s->u, CALL_COUNTS) > 0 && !somebody_works(&s->u)) {
+    if (nobody_comes(s)) {
         (void)err_set(&f->err, ERR_DATA, ERR_RETRY,
                       "work waits, but no instance is there to do it: start waymark serve, or run "
                       "waymark process");
