@@ -1,10 +1,17 @@
-/* jobs: the durable queue in PostgreSQL (schema q, migration 0002). Knows kinds of jobs only by
- * name. Loop thread.
+/* jobs: the durable queue in PostgreSQL (schema q, migrations 0002 and 0006). Knows kinds of jobs
+ * only by name. Loop thread.
  *
  * Rules:
  *
- *  - A job is claimed in a batch, in order of (prio, id), FOR UPDATE SKIP LOCKED. The attempt is
- *    counted at the claim, and given back when the job never ran to its end.
+ *  - A job is claimed in a batch, in order of (prio, fair, id), FOR UPDATE SKIP LOCKED. The attempt
+ *    is counted at the claim, and given back when the job never ran to its end. fair is the start
+ *    time on a clock of its tenant's: tenants take turns however much one of them has queued.
+ *
+ *  - Jobs of one lane run one after the other in order of id: all but the first are blocked, which
+ *    a unique index enforces. Whoever ends a job promotes the next in the same transaction. A dead
+ *    one lets the next go on, unless it was marked halt.
+ *
+ *  - At most one queued job has a given ukey; adding another joins it.
  *
  *  - Its results and its end are one transaction: the handler's unit starts with jobs_add_finish(),
  *    which deletes the jobs fenced by (id, attempt, owner) and raises WM001, undoing everything, if
@@ -16,11 +23,19 @@
  *
  *  - A failed batch of many is run again one by one, so that one bad job never stops the rest.
  *    RETRY goes back with backoff and jitter, PERMANENT and BUG go to q.dead, and so does the last
- *    attempt.
+ *    attempt. HTTP 429 spends no attempt.
+ *
+ *  - A batch that passes its deadline is cancelled and counts as RETRY. If the instance cannot do
+ *    even that, others take its jobs away 30 s later.
+ *
+ *  - Kinds with a rate are claimed together with a token each, in fixed windows that all instances
+ *    share; part of a window is kept for jobs of prio 9 and less.
+ *
+ *  - Schedules (q.cron) have no leader: a slot belongs to whoever moves next_at past it.
  *
  *  - NOTIFY is only a hint, at most one per 50 ms from an instance; polling backs it.
  *
- *  - Finished jobs stay in q.done for a week. */
+ *  - Finished jobs stay in q.done, a partition a day, for a week. */
 #pragma once
 
 #include "base/base.h"
@@ -33,7 +48,9 @@ struct jobs_job {
     int64_t id;
     int64_t tenant; /* 0: none */
     int attempt, max_attempts, crashes;
-    char *payload; /* JSON text */
+    int64_t timeout_ms; /* of this attempt; 0: its kind's */
+    char *lane;         /* NULL: none */
+    char *payload;      /* JSON text */
 };
 
 /* Jobs of one kind, claimed together. Lives until its flow has ended and its outcome is written. */
@@ -54,6 +71,8 @@ struct jobs_kind {
     size_t batch_max; /* 1..1000 */
     struct flow *(*start)(struct jobs_batch *b, void *ctx);
     void *ctx;
+    int64_t timeout_ms; /* of one attempt; 0: an hour */
+    const char *rate;   /* a token of this rate (q.rate) for each job; NULL: none */
 };
 
 struct jobs_conf {
@@ -91,6 +110,43 @@ void jobs_add_finish(struct db_unit *u, const struct jobs_batch *b, size_t n);
 /* That unit was committed: they leave the batch, which goes on with the rest. Call it before the
  * flow ends. */
 void jobs_finished(struct jobs_batch *b, size_t n);
+
+/* A job to add. What is zero has its default. */
+struct jobs_new {
+    const char *queue; /* NULL: the one given to jobs_add */
+    const char *kind;
+    const char *payload; /* a JSON object; NULL: {} */
+    int prio;            /* -32768..32767, lower first; 0..9 is live work for rates */
+    int max_attempts;    /* 0: 8 */
+    int64_t tenant;      /* 0: none */
+    const char *lane, *ukey;
+    bool halt;         /* its death stops its lane */
+    int64_t delay_ms;  /* not before */
+    int64_t timeout_s; /* of one attempt; 0: its kind's */
+    int64_t parent;    /* the job whose result this one is; 0: none */
+};
+/* Adds jobs in the unit's transaction: a stage adds the next one in the transaction of its own
+ * result. Call jobs_hint after the commit. The answer has a row of one bigint for each, the id,
+ * in no order. */
+void jobs_add(struct db_unit *u, const char *queue, const struct jobs_new *job, size_t n);
+
+/* ---- schedules ----------------------------------------------------------------------------- */
+
+/* A cron expression taken apart: five fields (minute, hour, day of month, month, day of week) of
+ * numbers, names, ranges, steps and lists, or @hourly, @daily, @weekly, @monthly, @yearly; as in
+ * crontab(5), where two restricted day fields mean either. Bit k of a field is its value k; Sunday
+ * is 0. */
+struct jobs_cron {
+    uint64_t minutes, hours, days, months, weekdays;
+    bool any_day;  /* both day fields are restricted: either will do */
+    bool any_hour; /* the hour field is not restricted */
+};
+/* 0, or -1 with what is wrong, where, and what is allowed. Any thread. */
+int jobs_cron_parse(struct span spec, struct jobs_cron *ret, struct err *err) MUST_CHECK;
+/* What the author of such a schedule may not have meant (it fires every minute of the hours it
+ * names; it names hours that a clock change skips or repeats; never), as lines in out; returns how
+ * many. tz: as in q.cron, for the lines only. */
+unsigned jobs_cron_lint(const struct jobs_cron *c, const char *tz, struct buf *out);
 
 /* Since the start of this instance. */
 struct jobs_counts {
