@@ -61,6 +61,7 @@ static enum flow_next beat_send(struct flow *f)
     db_add(&b->u, &SQL_jobs_watch);
     db_p_i64(&b->u, q->owner);
     db_submit(&b->u);
+    FAULT_POINT(q->owner ? "beat_sent" : "register_sent");
     return flow_wait(f, &b->u.op, beat_STEP_judge, JOBS_CALL_MS);
 }
 
@@ -168,6 +169,7 @@ static enum flow_next beat_rescue(struct flow *f)
     db_p_i64(&b->rescue, b->dead.id);
     db_p_i64(&b->rescue, b->dead.beat);
     db_submit(&b->rescue);
+    FAULT_POINT("rescue_sent");
     return flow_wait(f, &b->rescue.op, beat_STEP_rescued, 3 * JOBS_CALL_MS);
 }
 
@@ -237,6 +239,7 @@ static enum flow_next leave_send(struct flow *f)
     db_add(&l->u, &SQL_jobs_unregister);
     db_p_i64(&l->u, l->q->owner);
     db_submit(&l->u);
+    FAULT_POINT("goodbye_sent");
     return flow_wait(f, &l->u.op, leave_STEP_sent, JOBS_CALL_MS);
 }
 

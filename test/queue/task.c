@@ -120,6 +120,7 @@ static int compute(struct work *w, struct err *err)
 {
     struct task_work *work = container_of(w, struct task_work, work);
     (void)err;
+    FAULT_POINT("computing");
     if (work->crash) {
         abort();
     }
@@ -210,7 +211,9 @@ static enum flow_next task_save(struct flow *f)
         add_effects(t);
         add_next(t);
     }
+    FAULT_POINT("results_ready");
     db_submit(&t->u);
+    FAULT_POINT("results_sent");
     return flow_wait_any(f, &t->u.op, task_STEP_saved, CALL_MS);
 }
 
@@ -225,6 +228,7 @@ static enum flow_next task_saved(struct flow *f)
         f->err = t->u.op.err;
         return flow_fail(f);
     }
+    FAULT_POINT("results_committed");
     jobs_finished(t->b, t->b->n);
     if (t->more) {
         jobs_hint(t->b->jobs);
