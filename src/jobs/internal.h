@@ -14,10 +14,19 @@ enum {
     JOBS_HINT_MS = 50,
     JOBS_FAILED_CLAIM_MS =
         500, /* between claims that fail; the pool spaces its attempts to connect by itself */
-    JOBS_SUSPECT_MS = 1000,   /* with other work about, a suspect is let in this often */
-    JOBS_DONE_DAYS = 7,       /* finished jobs are kept */
-    JOBS_SWEEP_MS = 3600000,  /* between looks for older ones */
-    JOBS_SWEEP_BATCH = 10000, /* at once: a moment's work, so that nothing waits behind it */
+    JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
+    JOBS_DUE_MS = 250,      /* while busy, between looks for what has become due */
+    /* The cursor goes back to the start this often, or less: a look from the start takes at most a
+     * twentieth of the time, however many dead index entries it has to step over. */
+    JOBS_REWIND_MS = 250,
+    JOBS_REWIND_SHARE = 20,
+    JOBS_TIMEOUT_MS = 3600000, /* of kinds that name none */
+    JOBS_DONE_DAYS = 7,        /* finished jobs are kept */
+    JOBS_SWEEP_MS = 3600000,   /* between looks for older ones */
+    JOBS_SWEEP_BATCH = 10000,  /* at once: a moment's work, so that nothing waits behind it */
+    JOBS_REPAIR_MS = 60000,    /* between looks for lanes that stand still */
+    JOBS_COUNT_MS = 10000,     /* between counts for the graphs, while there is work */
+    JOBS_COUNT_SHARE = 50,     /* and at most this share of the time is spent on counting */
     JOBS_FENCED_MAX = 3, /* times one batch may lose jobs to a rescuer before it is left to it */
 };
 
@@ -32,6 +41,14 @@ struct jobs_run {
     struct op op;      /* end of the handler's flow */
     struct flow *flow; /* the handler's, while it runs */
     unsigned fenced;
+    int64_t started_ms, deadline_ms;
+    bool late;     /* cancelled since its deadline passed */
+    bool unwanted; /* cancelled since one of its jobs was: the others go back unspent */
+};
+
+/* A place in the order of claims. */
+struct jobs_cursor {
+    int64_t prio, fair, id;
 };
 
 /* Another instance as this one has seen it, on this one's monotonic clock. */
@@ -56,9 +73,14 @@ struct jobs {
     bool look; /* something may be ready */
     bool dry;  /* the last claim took all there was */
     bool claiming;
-    bool suspects;      /* there are jobs that must run alone */
-    bool alone;         /* one of them is claimed or running: nothing else is */
-    int64_t suspect_ms; /* when the last one was claimed */
+    bool due;                        /* the next claim looks for what has become due, too */
+    int64_t due_ms;                  /* when one last did */
+    struct jobs_cursor cursor, last; /* where to claim from; the last job that was claimed */
+    int64_t rewind_ms;               /* when the cursor goes back to the start */
+    bool stopped;                    /* an operator has drained this instance: it claims nothing */
+    bool suspects;                   /* there are jobs that must run alone */
+    bool alone;                      /* one of them is claimed or running: nothing else is */
+    int64_t suspect_ms;              /* when the last one was claimed */
     bool audit; /* a claim's answer was lost: give back what we hold unknowingly, before the next */
     unsigned failing;      /* callers whose last call failed */
     int64_t down_since_ms; /* first failure since all worked */
@@ -67,6 +89,7 @@ struct jobs {
     uv_timer_t poll; /* next look without a hint */
     uv_timer_t hint;
     bool hint_set;
+    int64_t hint_ms; /* when the last one was sent */
 
     struct jobs_run *runs;   /* in flight */
     struct jobs_run *queued; /* claimed, waiting for a slot */
@@ -74,7 +97,8 @@ struct jobs {
     unsigned outcomes; /* outcome flows alive */
 
     bool sweeping;
-    int64_t sweep_ms; /* when it is due again; 0: at once */
+    int64_t sweep_ms, repair_ms, count_ms; /* when they are due again; 0: at once */
+    struct jobs_counts told;               /* as of the last row for the graphs */
 
     struct ticker *beat;
     bool beating;
@@ -107,7 +131,14 @@ void jobs__db_worked(struct jobs *q, enum jobs_caller who);
 /* jobs_claim.c */
 void jobs__claim(struct jobs *q);
 
+/* jobs_claim.c: from the start of the order again. */
+void jobs__rewind(struct jobs *q);
+
 /* jobs_run.c */
+/* Cancels batches past their deadline. */
+void jobs__run_late(struct jobs *q);
+/* Cancels the batch that has this job. */
+void jobs__run_cancel(struct jobs *q, int64_t job);
 struct jobs_run *jobs__run_new(struct jobs *q, const struct jobs_kind *kind, size_t capacity);
 void jobs__run_queue(struct jobs *q, struct jobs_run *run); /* at the end of the waiting ones */
 void jobs__run_start(struct jobs *q, struct jobs_run *run);
@@ -123,8 +154,8 @@ void jobs__beat(struct jobs *q);
 void jobs__leave(struct jobs *q);
 int64_t jobs__now(const struct jobs *q);
 
-/* jobs_sweep.c: forgets old finished jobs, when that is due. */
-void jobs__sweep(struct jobs *q);
+/* jobs_upkeep.c: repairs, forgets, counts, when one of them is due. */
+void jobs__upkeep(struct jobs *q);
 
 /* jobs_place.c: names this machine and process. */
 void jobs__place(struct buf *out);

@@ -4,7 +4,8 @@
 static void poll_fired(uv_timer_t *t)
 {
     struct jobs *q = t->data;
-    q->look = true;
+    q->look = q->due = true;
+    jobs__rewind(q);
     jobs__pump(q);
 }
 
@@ -33,7 +34,8 @@ struct jobs *jobs_open(struct db_pool *pool, const struct jobs_conf *conf,
     q->conf = *conf;
     q->kinds = kinds;
     q->nkinds = n;
-    q->look = true;
+    q->look = q->due = true;
+    jobs__rewind(q);
     struct db_conf beat = *conf->db;
     beat.max_conns = 1;
     beat.idle_close_ms = 0;
@@ -52,6 +54,7 @@ struct jobs *jobs_open(struct db_pool *pool, const struct jobs_conf *conf,
 
 static void tick(void *ctx)
 {
+    jobs__run_late(ctx);
     jobs__beat(ctx);
 }
 
@@ -65,7 +68,8 @@ void jobs_start(struct jobs *q)
 
 void jobs_wake(struct jobs *q)
 {
-    q->look = true;
+    q->look = q->due = true;
+    jobs__rewind(q); /* what has come may stand before what was claimed last */
     jobs__pump(q);
 }
 
@@ -110,6 +114,7 @@ static void hint_fired(uv_timer_t *t)
 {
     struct jobs *q = t->data;
     q->hint_set = false;
+    q->hint_ms = jobs__now(q);
     if (q->state != JOBS_RUNNING) {
         return;
     }
@@ -121,8 +126,9 @@ static void hint_fired(uv_timer_t *t)
 void jobs_hint(struct jobs *q)
 {
     if (!q->hint_set && q->state == JOBS_RUNNING) {
+        int64_t wait = q->hint_ms + JOBS_HINT_MS - jobs__now(q);
         q->hint_set = true;
-        uv_timer_start(&q->hint, hint_fired, JOBS_HINT_MS, 0);
+        uv_timer_start(&q->hint, hint_fired, q->hint_ms && wait > 0 ? (uint64_t)wait : 0, 0);
     }
     jobs_wake(q);
 }
@@ -205,7 +211,8 @@ void jobs__pump(struct jobs *q)
     /* With suspects about and their turn come, let what is in flight end first. */
     bool turn = q->dry || jobs__now(q) - q->suspect_ms >= JOBS_SUSPECT_MS;
     bool hold = q->alone || (q->suspects && q->runs && turn);
-    if (q->look && !hold && !q->claiming && !q->queued && q->nruns < q->conf.concurrency) {
+    if (q->look && !hold && !q->stopped && !q->claiming && !q->queued &&
+        q->nruns < q->conf.concurrency) {
         jobs__claim(q);
     }
     if (!q->claiming && !uv_is_active((uv_handle_t *)&q->poll)) {

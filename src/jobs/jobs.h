@@ -151,6 +151,8 @@ unsigned jobs_cron_lint(const struct jobs_cron *c, const char *tz, struct buf *o
 /* Since the start of this instance. */
 struct jobs_counts {
     uint64_t claimed, finished, retried, buried, fenced, rescued, superseded;
+    uint64_t lanes_repaired; /* must stay 0 */
+    uint64_t run_ms;         /* of the batches that ended, together */
     unsigned in_flight_jobs, in_flight_batches;
 };
 struct jobs_counts jobs_counts(const struct jobs *q);

@@ -17,6 +17,7 @@ struct beat_flow {
 };
 #define BEAT_STEPS(STEP)                                                                           \
     STEP(beat, send) /* register, or beat and look around */                                       \
+    STEP(beat, hear)                                                                               \
     STEP(beat, judge)                                                                              \
     STEP(beat, rescue)  /* one dead instance at a time */                                          \
     STEP(beat, rescued) /* -> judge */
@@ -32,7 +33,11 @@ int64_t jobs__now(const struct jobs *q)
     return loop_now_ms(q->loop);
 }
 
-static void add_register(struct db_unit *u)
+/* Columns and kinds of row of jobs/sql/beat.sql. */
+enum { ROW_ME, ROW_PEER, ROW_CANCEL };
+enum { COL_WHAT, COL_ID, COL_BEAT, COL_PLACE, COL_PID, COL_PID_STARTED, COL_FLAG };
+
+static void add_register(const struct jobs *q, struct db_unit *u)
 {
     char host[256] = "unknown";
     (void)gethostname(host, sizeof(host) - 1); /* for people only */
@@ -44,6 +49,8 @@ static void add_register(struct db_unit *u)
     db_p_i64(u, getpid());
     db_p_i64(u, jobs__pid_started(getpid()));
     db_p_text(u, WAYMARK_VERSION);
+    db_p_text(u, q->conf.queue);
+    db_p_i64(u, q->conf.concurrency);
     buf_done(&place);
 }
 
@@ -53,16 +60,15 @@ static enum flow_next beat_send(struct flow *f)
     struct jobs *q = b->q;
     db_unit_init(&b->u, q->beat_pool, f->arena, q->owner ? DB_ASYNC_COMMIT : 0);
     if (q->owner == 0) {
-        add_register(&b->u);
+        add_register(q, &b->u);
     } else {
         db_add(&b->u, &SQL_jobs_beat);
         db_p_i64(&b->u, q->owner);
+        db_p_i64(&b->u, q->counts.in_flight_jobs);
     }
-    db_add(&b->u, &SQL_jobs_watch);
-    db_p_i64(&b->u, q->owner);
     db_submit(&b->u);
     FAULT_POINT(q->owner ? "beat_sent" : "register_sent");
-    return flow_wait(f, &b->u.op, beat_STEP_judge, JOBS_CALL_MS);
+    return flow_wait(f, &b->u.op, beat_STEP_hear, JOBS_CALL_MS);
 }
 
 static struct jobs_peer *peer_find(struct jobs *q, int64_t id)
@@ -81,19 +87,20 @@ static struct jobs_peer *peer_find(struct jobs *q, int64_t id)
  * pid. */
 static bool process_is_gone(const struct db_unit *u, int row, const char *here)
 {
-    if (!span_is(db_get_span(u, 1, row, 2), here) || strcmp(here, "unknown") == 0) {
+    if (!span_is(db_get_span(u, 0, row, COL_PLACE), here) || strcmp(here, "unknown") == 0) {
         return false;
     }
-    return jobs__pid_started((int)db_get_i64(u, 1, row, 3)) != db_get_i64(u, 1, row, 4);
+    return jobs__pid_started((int)db_get_i64(u, 0, row, COL_PID)) !=
+           db_get_i64(u, 0, row, COL_PID_STARTED);
 }
 
 static bool look_at(struct jobs *q, const struct db_unit *u, int row, const char *here,
                     struct jobs_peer **ret)
 {
     int64_t now = jobs__now(q);
-    struct jobs_peer *p = peer_find(q, db_get_i64(u, 1, row, 0));
-    int64_t beat = db_get_i64(u, 1, row, 1);
-    bool session = db_get_i64(u, 1, row, 5) != 0;
+    struct jobs_peer *p = peer_find(q, db_get_i64(u, 0, row, COL_ID));
+    int64_t beat = db_get_i64(u, 0, row, COL_BEAT);
+    bool session = db_get_i64(u, 0, row, COL_FLAG) != 0;
     p->present = true;
     if (beat != p->beat) {
         p->beat = beat;
@@ -121,34 +128,71 @@ static void forget_absent(struct jobs *q)
     q->peers.n = kept;
 }
 
+static bool is_row(const struct db_unit *u, int row, int64_t what)
+{
+    return db_get_i64(u, 0, row, COL_WHAT) == what;
+}
+
 static void settle_owner(struct jobs *q, const struct db_unit *u)
 {
-    if (q->owner == 0) {
-        q->owner = db_get_i64(u, 0, 0, 0);
-        q->look = true;
-        log_debug("instance registered", L_I("instance", q->owner));
-    } else if (db_rows(u, 0) == 0) {
+    if (db_rows(u, 0) == 0 || !is_row(u, 0, ROW_ME)) {
         log_warn("another instance took this one for dead and took over its jobs; registering anew",
                  L_I("instance", q->owner));
         q->owner = 0; /* what is in flight will be refused by the fence */
+        return;
     }
+    bool stopped = db_get_i64(u, 0, 0, COL_FLAG) != 0;
+    if (stopped != q->stopped) {
+        q->stopped = stopped;
+        log_info(stopped ? "drained by an operator: nothing more is claimed"
+                         : "no longer drained: claiming again",
+                 L_I("instance", q->owner));
+    }
+}
+
+static void hear_cancels(struct jobs *q, const struct db_unit *u)
+{
+    for (int row = 0; row < db_rows(u, 0); row++) {
+        if (is_row(u, row, ROW_CANCEL)) {
+            jobs__run_cancel(q, db_get_i64(u, 0, row, COL_ID));
+        }
+    }
+}
+
+static void signed_on(struct jobs *q, const struct db_unit *u)
+{
+    q->owner = db_get_i64(u, 0, 0, 0);
+    q->look = true;
+    log_debug("instance registered", L_I("instance", q->owner));
+}
+
+static enum flow_next beat_hear(struct flow *f)
+{
+    struct beat_flow *b = beat_of(f);
+    struct jobs *q = b->q;
+    jobs__db_worked(q, JOBS_BEAT);
+    if (q->owner == 0) {
+        signed_on(q, &b->u);
+        db_unit_done(&b->u);
+        return flow_goto(f, beat_STEP_send); /* to see the others */
+    }
+    settle_owner(q, &b->u);
+    hear_cancels(q, &b->u);
+    return FLOW_NEXT;
 }
 
 static enum flow_next beat_judge(struct flow *f)
 {
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
-    if (b->dead.id == 0) {
-        jobs__db_worked(q, JOBS_BEAT);
-        settle_owner(q, &b->u);
-    }
     struct buf here = {0};
     jobs__place(&here);
     bool found = false;
-    for (int row = 0; row < db_rows(&b->u, 1) && !found; row++) {
+    for (int row = 0; row < db_rows(&b->u, 0) && !found; row++) {
         struct jobs_peer *p;
         /* Rows are ordered by id and b->dead is the last one tried: each is tried once a beat. */
-        if (look_at(q, &b->u, row, here.p, &p) && p->id != q->owner && p->id > b->dead.id) {
+        if (is_row(&b->u, row, ROW_PEER) && look_at(q, &b->u, row, here.p, &p) &&
+            p->id != q->owner && p->id > b->dead.id) {
             b->dead = *p;
             found = true;
         }
@@ -199,7 +243,7 @@ static void beat_end(struct flow *f)
     } else if (q->owner == 0 && q->state == JOBS_RUNNING) {
         jobs__beat(q);
     }
-    jobs__sweep(q);
+    jobs__upkeep(q);
     jobs__pump(q);
 }
 

@@ -1,6 +1,9 @@
 /* What becomes of a batch whose flow failed:
  *
- *  - cancelled (drain): given back, the attempt refunded;
+ *  - cancelled (drain, or since an operator cancelled one of its jobs, which then leaves): given
+ *    back, the attempt refunded;
+ *
+ *  - refused by a rate limit (HTTP 429): back when that is over, the attempt refunded;
  *
  *  - fenced (WM001): those still ours are run again, the others belong to whoever rescued them;
  *
@@ -57,12 +60,30 @@ static bool is_drained(const struct outcome_flow *o)
     return o->q->state == JOBS_DRAINING && o->why.class == ERR_RETRY;
 }
 
+/* Nothing was wrong with the job. */
+static bool is_unspent(const struct outcome_flow *o)
+{
+    return is_drained(o) || o->run->unwanted || (o->why.domain == ERR_HTTP && o->why.code == 429);
+}
+
+static double delay_of(const struct outcome_flow *o, const struct jobs_job *j)
+{
+    if (is_drained(o) || o->run->unwanted) {
+        return 0;
+    }
+    double random = (double)((uint64_t)clock_mono_ns() * 2654435761u % 1000003u) / 1000003.0;
+    double s = jobs_backoff_s(j->attempt, o->why.retry_after_ms, random);
+    /* All who were refused come back together, but for this. */
+    return is_unspent(o) ? s * (1 + 0.2 * random) : s;
+}
+
 static struct jobs_run *copy_of_one(const struct jobs_run *run, size_t i)
 {
     struct jobs_run *one = jobs__run_new(run->batch.jobs, run->batch.kind, 1);
     struct jobs_job *j = &one->batch.job[0];
     *j = run->batch.job[i];
     j->payload = arena_strdup(one->batch.arena, j->payload);
+    j->lane = j->lane ? arena_strdup(one->batch.arena, j->lane) : NULL;
     one->batch.owner = run->batch.owner;
     one->batch.n = 1;
     return one;
@@ -79,7 +100,7 @@ static enum flow_next outcome_decide(struct flow *f)
         return flow_goto(f, o->run->fenced < JOBS_FENCED_MAX ? outcome_STEP_ask_ours
                                                              : outcome_STEP_put_back);
     }
-    if (is_drained(o) || o->why.class == ERR_RETRY) {
+    if (is_unspent(o) || o->why.class == ERR_RETRY) {
         return flow_goto(f, outcome_STEP_put_back);
     }
     if (b->n == 1) {
@@ -98,7 +119,7 @@ static enum flow_next outcome_put_back(struct flow *f)
 {
     struct outcome_flow *o = outcome_of(f);
     const struct jobs_batch *b = &o->run->batch;
-    bool refund = is_drained(o);
+    bool refund = is_unspent(o);
     int64_t *back = arena_new_array(f->arena, int64_t, b->n),
             *spent = arena_new_array(f->arena, int64_t, b->n);
     double *delay = arena_new_array(f->arena, double, b->n);
@@ -109,8 +130,7 @@ static enum flow_next outcome_put_back(struct flow *f)
             spent[nspent++] = j->id;
             continue;
         }
-        double random = (double)((uint64_t)clock_mono_ns() * 2654435761u % 1000003u) / 1000003.0;
-        delay[nback] = refund ? 0 : jobs_backoff_s(j->attempt, o->why.retry_after_ms, random);
+        delay[nback] = delay_of(o, j);
         back[nback++] = j->id;
     }
     db_unit_init(&o->u, o->q->pool, f->arena, DB_TX);

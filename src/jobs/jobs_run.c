@@ -43,10 +43,20 @@ void jobs_add_finish(struct db_unit *u, const struct jobs_batch *b, size_t n)
     int64_t *ids, *attempts;
     CHECK(n <= b->n);
     (void)jobs__run_ids(b, u->arena, &ids, &attempts);
-    db_add(u, &SQL_jobs_finish);
+    const char **lanes = arena_new_array(u->arena, const char *, n + 1);
+    size_t nlanes = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (b->job[i].lane) {
+            lanes[nlanes++] = b->job[i].lane;
+        }
+    }
+    db_add(u, nlanes > 0 ? &SQL_jobs_finish_lanes : &SQL_jobs_finish);
     db_p_i64_array(u, ids, n);
     db_p_i64_array(u, attempts, n);
     db_p_i64(u, b->owner);
+    if (nlanes > 0) {
+        db_p_text_array(u, lanes, nlanes);
+    }
 }
 
 void jobs_finished(struct jobs_batch *b, size_t n)
@@ -86,8 +96,14 @@ static void run_ended(struct op *op)
     struct jobs *q = run->batch.jobs;
     run->flow = NULL;
     unlink_run(q, run);
+    q->counts.run_ms += (uint64_t)(jobs__now(q) - run->started_ms);
     q->alone = q->alone && q->queued;
-    if (op->failed) {
+    if (op->failed && run->late) {
+        struct err late;
+        (void)err_set(&late, ERR_DATA, ERR_RETRY, "not done within %lld s",
+                      (long long)((run->deadline_ms - run->started_ms) / 1000));
+        jobs__outcome(q, run, &late);
+    } else if (op->failed) {
         jobs__outcome(q, run, &op->err);
     } else {
         CHECK(run->batch.n == 0);
@@ -96,9 +112,46 @@ static void run_ended(struct op *op)
     jobs__pump(q);
 }
 
+/* That of the job with the least time. */
+static int64_t timeout_of(const struct jobs_batch *b)
+{
+    int64_t kind = b->kind->timeout_ms ? b->kind->timeout_ms : JOBS_TIMEOUT_MS, least = INT64_MAX;
+    for (size_t i = 0; i < b->n; i++) {
+        int64_t own = b->job[i].timeout_ms ? b->job[i].timeout_ms : kind;
+        least = own < least ? own : least;
+    }
+    return least;
+}
+
+void jobs__run_late(struct jobs *q)
+{
+    int64_t now = jobs__now(q);
+    for (struct jobs_run *r = q->runs; r; r = r->next) {
+        if (now >= r->deadline_ms && !r->late && r->flow) {
+            r->late = true;
+            flow_cancel(r->flow);
+        }
+    }
+}
+
+void jobs__run_cancel(struct jobs *q, int64_t job)
+{
+    for (struct jobs_run *r = q->runs; r; r = r->next) {
+        for (size_t i = 0; i < r->batch.n && !r->unwanted && r->flow; i++) {
+            if (r->batch.job[i].id == job) {
+                r->unwanted = true;
+                flow_cancel(r->flow);
+            }
+        }
+    }
+}
+
 void jobs__run_start(struct jobs *q, struct jobs_run *run)
 {
     CHECK(run->batch.n > 0);
+    run->started_ms = jobs__now(q);
+    run->deadline_ms = run->started_ms + timeout_of(&run->batch);
+    run->late = run->unwanted = false;
     run->prev = NULL;
     run->next = q->runs;
     if (q->runs) {

@@ -23,10 +23,17 @@ struct trails *trails_free(struct trails *t)
 
 void trails_kinds(struct trails *t, struct jobs_kind out[TRAILS_KINDS])
 {
-    out[0] = (struct jobs_kind){"route", 1, trails__route_start, t};
-    out[1] = (struct jobs_kind){"match", t->conf.batch_size, trails__match_start, t};
-    out[2] = (struct jobs_kind){"page", 1, trails__page_start, t};
-    out[3] = (struct jobs_kind){"stats", 100, trails__stats_start, t};
+    /* A route of the longest kind, or a batch of the largest tracks, takes seconds. */
+    const int64_t timeout_ms = 15 * 60 * 1000;
+    out[0] = (struct jobs_kind){.name = "route", .batch_max = 1, .start = trails__route_start};
+    out[1] = (struct jobs_kind){
+        .name = "match", .batch_max = t->conf.batch_size, .start = trails__match_start};
+    out[2] = (struct jobs_kind){.name = "page", .batch_max = 1, .start = trails__page_start};
+    out[3] = (struct jobs_kind){.name = "stats", .batch_max = 100, .start = trails__stats_start};
+    for (size_t i = 0; i < TRAILS_KINDS; i++) {
+        out[i].ctx = t;
+        out[i].timeout_ms = timeout_ms;
+    }
 }
 
 static json_t *payload_value(const char *payload, const char *key, json_t **root, struct err *err)

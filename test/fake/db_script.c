@@ -83,6 +83,15 @@ struct script_unit *script_always(unsigned pool, const char *statements)
     return add_to(&script.always[pool], statements);
 }
 
+unsigned script_calls(const struct script_unit *x)
+{
+    unsigned n = 1;
+    for (const char *p = x->statements; (p = strchr(p, ' ')); p++) {
+        n++;
+    }
+    return n;
+}
+
 void script_flags(struct script_unit *x, unsigned flags)
 {
     x->any_flags = false;
@@ -121,6 +130,7 @@ static unsigned oid_of(char column)
     case 'f':
         return DB__OID_FLOAT8;
     case 't':
+    case 'T':
         return DB__OID_TEXT;
     case 'w':
         return DB__OID_BYTEA;
@@ -188,6 +198,7 @@ void script_row(struct script_unit *x, unsigned call, const char *columns, ...)
             set_cell(res, row, col, &bits, 8);
             break;
         case 'I':
+        case 'T':
             set_cell(res, row, col, NULL, 0);
             break;
         default:

@@ -28,7 +28,8 @@ void script_param(struct script_unit *x, unsigned call, int n, const char *value
 void script_param_is(struct script_unit *x, unsigned call, int n, void (*check)(const char *value));
 
 /* One more row of a call's result, a letter a column: i bigint, d integer, b boolean (int), f
- * float8, t text, w bytea (struct span, p NULL: NULL), I a NULL bigint (takes no argument). */
+ * float8, t text, w bytea (struct span, p NULL: NULL), I a NULL bigint, T a NULL text
+ * (these take no argument). */
 void script_row(struct script_unit *x, unsigned call, const char *columns, ...);
 /* Its class follows from the SQLSTATE as that of a server's error does. */
 void script_fails(struct script_unit *x, const char *sqlstate, const char *msg);
@@ -38,5 +39,6 @@ void script_commit_unknown(struct script_unit *x);          /* the link broke af
 void script_silent(struct script_unit *x);
 void script_answer(struct script_unit *x);
 bool script_asked(const struct script_unit *x);
+unsigned script_calls(const struct script_unit *x); /* how many statements it has */
 /* Called when the unit has come, before its answer. */
 void script_on_asked(struct script_unit *x, void (*fn)(void *ctx), void *ctx);

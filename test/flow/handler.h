@@ -89,8 +89,9 @@ static inline void open_queue(struct rig *r, struct handler *h, size_t batch_max
 {
     rig_open(r);
     *h = (struct handler){.rig = r};
-    r->kinds[0] = (struct jobs_kind){"a", batch_max, handler_start, h};
-    r->kinds[1] = (struct jobs_kind){"b", 1, handler_start, h};
+    r->kinds[0] =
+        (struct jobs_kind){.name = "a", .batch_max = batch_max, .start = handler_start, .ctx = h};
+    r->kinds[1] = (struct jobs_kind){.name = "b", .batch_max = 1, .start = handler_start, .ctx = h};
     const struct jobs_conf usual = rig_conf();
     rig_queue(r, conf ? conf : &usual, 2);
 }

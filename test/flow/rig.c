@@ -162,12 +162,20 @@ struct jobs_conf rig_conf(void)
 
 void rig_queue(struct rig *r, const struct jobs_conf *conf, size_t nkinds)
 {
-    struct script_unit *x = script_always(RIG_BEAT, "jobs_register jobs_watch");
+    struct script_unit *x = script_always(RIG_BEAT, "jobs_register");
     script_row(x, 0, "i", (int64_t)RIG_ME);
-    x = script_always(RIG_BEAT, "jobs_beat jobs_watch");
-    script_row(x, 0, "b", 0);
+    x = script_always(RIG_BEAT, "jobs_beat");
+    rig_me(x, false);
     x = script_always(RIG_WORK, "jobs_sweep");
     script_row(x, 0, "i", (int64_t)0);
+    x = script_always(RIG_WORK, "jobs_repair_lanes");
+    script_row(x, 0, "d", 0);
+    x = script_always(RIG_WORK, "jobs_maintain");
+    script_row(x, 0, "d", 0);
+    x = script_always(RIG_WORK, "jobs_count_depth");
+    script_row(x, 0, "b", 1);
+    x = script_always(RIG_WORK, "jobs_count_depth jobs_add_flow");
+    script_row(x, 0, "b", 1);
     r->jobs = jobs_open(r->pool, conf, r->kinds, nkinds);
 }
 
@@ -200,14 +208,24 @@ struct script_unit *rig_claim(void)
     return script_expect(RIG_WORK, RIG_CLAIM);
 }
 
+struct script_unit *rig_claim_again(void)
+{
+    return script_expect(RIG_WORK, RIG_CLAIM_AGAIN);
+}
+
 void rig_claim_tail(struct script_unit *claim, int64_t due_ms, bool suspects)
 {
     if (due_ms < 0) {
-        script_row(claim, 2, "I");
+        script_row(claim, 0, "Ib", (int)suspects);
     } else {
-        script_row(claim, 2, "i", due_ms);
+        script_row(claim, 0, "ib", due_ms, (int)suspects);
     }
-    script_row(claim, 3, "b", (int)suspects);
+}
+
+void rig_me(struct script_unit *beat, bool draining)
+{
+    script_row(beat, 0, "diitdib", 0, (int64_t)RIG_ME, (int64_t)0, "", 0, (int64_t)0,
+               (int)draining);
 }
 
 struct script_unit *rig_claim_empty(void)
@@ -219,8 +237,8 @@ struct script_unit *rig_claim_empty(void)
 
 void rig_add_job(struct script_unit *claim, const struct rig_job *j)
 {
-    script_row(claim, 1, "itidddit", j->id, j->kind, j->prio, j->attempt, j->max_attempts, 0,
-               (int64_t)0, j->payload);
+    script_row(claim, script_calls(claim) - 1, "itiidddidTt", j->id, j->kind, j->prio, (int64_t)0,
+               j->attempt, j->max_attempts, 0, (int64_t)0, 0, j->payload);
 }
 
 void rig_job(struct script_unit *claim, const char *kind, int64_t id, const char *payload)

@@ -9,8 +9,11 @@
 #include "unit/base/helper.h"
 
 enum { RIG_WORK, RIG_BEAT }; /* pools, in the order in which they are opened */
-#define RIG_CLAIM         "jobs_due jobs_claim jobs_next_due jobs_suspects"
-#define RIG_CLAIM_SUSPECT "jobs_due jobs_claim_suspect jobs_next_due jobs_suspects"
+/* A claim that looks for what is due first; one soon after another that does not; one for a job
+ * that must run alone. */
+#define RIG_CLAIM         "jobs_due jobs_take"
+#define RIG_CLAIM_AGAIN   "jobs_take"
+#define RIG_CLAIM_SUSPECT "jobs_due jobs_take_suspect"
 #define RIG_ME            1 /* the id this instance gets when it registers */
 
 struct rig {
@@ -57,6 +60,8 @@ void rig_drain(struct rig *r);
 /* A claim that brings what rig_job adds, in batches of any kind. */
 struct script_unit *rig_claim(void);
 struct script_unit *rig_claim_empty(void);
+/* Soon after another one: without a look at what is due. */
+struct script_unit *rig_claim_again(void);
 /* A row of a claim: first attempt of five, payload text. */
 void rig_job(struct script_unit *claim, const char *kind, int64_t id, const char *payload);
 struct rig_job {
@@ -65,8 +70,11 @@ struct rig_job {
     int attempt, max_attempts;
 };
 void rig_add_job(struct script_unit *claim, const struct rig_job *j);
-/* The last two calls of a claim: when something is due (< 0: never), and whether suspects wait. */
+/* What is due next (in ms; < 0: nothing), and whether suspects wait. */
 void rig_claim_tail(struct script_unit *claim, int64_t due_ms, bool suspects);
+
+/* The row about ourselves that a beat brings. */
+void rig_me(struct script_unit *beat, bool draining);
 
 /* What becomes of batches that failed, as units to come. */
 struct script_unit *rig_expect_requeue(const char *ids, bool refund);

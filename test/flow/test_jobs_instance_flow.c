@@ -5,7 +5,7 @@
 #include "flow/handler.h"
 #include "jobs/internal.h"
 
-#define BEAT "jobs_beat jobs_watch"
+#define BEAT "jobs_beat"
 
 static void started(struct rig *r, struct handler *h)
 {
@@ -25,7 +25,7 @@ static void finish_test(struct rig *r)
 static struct script_unit *expect_beat(void)
 {
     struct script_unit *x = script_expect(RIG_BEAT, BEAT);
-    script_row(x, 0, "b", 0);
+    rig_me(x, false);
     return x;
 }
 
@@ -38,7 +38,7 @@ struct peer {
 
 static void add_peer(struct script_unit *x, const struct peer *p)
 {
-    script_row(x, 1, "iitdib", p->id, p->beat, p->place ? p->place : "elsewhere", p->pid,
+    script_row(x, 0, "diitdib", 1, p->id, p->beat, p->place ? p->place : "elsewhere", p->pid,
                p->pid_started, (int)p->session);
 }
 
@@ -65,23 +65,22 @@ static void test_registration(void **state)
     jobs__place(&place);
     snprintf(pid, sizeof(pid), "%d", (int)getpid());
     snprintf(born, sizeof(born), "%lld", (long long)jobs__pid_started(getpid()));
-    script_fails(script_expect(RIG_BEAT, "jobs_register jobs_watch"), "08001", "refused");
-    struct script_unit *x = script_expect(RIG_BEAT, "jobs_register jobs_watch");
+    script_fails(script_expect(RIG_BEAT, "jobs_register"), "08001", "refused");
+    struct script_unit *x = script_expect(RIG_BEAT, "jobs_register");
     script_flags(x, 0);
     script_param(x, 0, 2, place.p);
     script_param(x, 0, 3, pid);
     script_param(x, 0, 4, born);
     script_param(x, 0, 5, WAYMARK_VERSION);
-    script_param(x, 1, 1, "0");
+    script_param(x, 0, 6, "trails");
+    script_param(x, 0, 7, "2");
     script_row(x, 0, "i", (int64_t)RIG_ME);
-    /* The new row is in the list too, and is nobody to rescue. */
-    add_peer(x,
-             &(struct peer){.id = RIG_ME, .beat = 0, .place = place.p, .pid = 1, .pid_started = 1});
-    rig_claim_empty();
-    x = expect_beat();
+    x = expect_beat(); /* at once, to see the others */
     script_flags(x, DB_ASYNC_COMMIT);
     script_param(x, 0, 1, "1");
-    script_param(x, 1, 1, "1");
+    script_param(x, 0, 2, "0");
+    rig_claim_empty();
+    expect_beat();
     rig_start(&r);
     rig_play(&r);
     assert_in_range(r.now_ms, 3900, 4100); /* a beat later, and one more */
@@ -237,7 +236,7 @@ static void test_a_rescue_that_fails_is_tried_again(void **state)
 static struct script_unit *expect_declared_dead(int64_t new_id)
 {
     struct script_unit *x = script_expect(RIG_BEAT, BEAT); /* no row: ours is gone */
-    struct script_unit *y = script_expect(RIG_BEAT, "jobs_register jobs_watch");
+    struct script_unit *y = script_expect(RIG_BEAT, "jobs_register");
     script_row(y, 0, "i", new_id);
     return x;
 }
@@ -254,6 +253,7 @@ static void test_taken_for_dead_registers_anew(void **state)
     rig_claim_tail(x, -1, false);
     struct script_unit *finish = expect_finish("{1,2}", "{1,1}");
     script_silent(finish);
+    expect_beat();
     expect_declared_dead(77);
     rig_start(&r);
     rig_wait(&r, 1000);
@@ -284,6 +284,7 @@ static void test_taken_for_dead_while_it_claims(void **state)
     rig_job(x, "a", 1, "{}");
     rig_claim_tail(x, -1, false);
     script_silent(x);
+    expect_beat();
     expect_declared_dead(77);
     rig_start(&r);
     rig_wait(&r, 3000);
@@ -388,8 +389,7 @@ static void test_the_waiter_fails_when_the_queue_is_away_too_long(void **state)
         open_queue(&r, &h, 10, NULL);
         if (!registered) {
             for (int i = 0; i < 6; i++) {
-                script_fails(script_expect(RIG_BEAT, "jobs_register jobs_watch"), "08001",
-                             "refused");
+                script_fails(script_expect(RIG_BEAT, "jobs_register"), "08001", "refused");
             }
         } else {
             script_fails(script_always(RIG_WORK, RIG_CLAIM), "08001", "refused");

@@ -3,8 +3,6 @@
 #include <jansson.h>
 #include <unistd.h>
 
-#pragma weak jobs_add
-
 enum { CALL_MS = 60000, RETRIES = 3, HANG_MS = 3600000, PAYLOAD_MAX = 4096 };
 
 static const struct db_stmt SQL_effect = {

@@ -336,6 +336,9 @@ BEGIN
     IF EXISTS (SELECT FROM q.cron WHERE next_at <= clock_timestamp() AND NOT paused) THEN
         PERFORM q.cron_fire();
     END IF;
+    IF EXISTS (SELECT FROM q.job WHERE state = 'running' AND deadline_at < clock_timestamp() - interval '30 seconds') THEN
+        PERFORM q.rescue_late(interval '30 seconds'); -- long enough for its own instance to have given it up
+    END IF;
     IF c_fair > 0 THEN
         INSERT INTO q.clock (queue, prio, fair) SELECT of_queue, c_prio, c_fair
         WHERE NOT EXISTS (SELECT FROM q.clock WHERE queue = of_queue AND prio = c_prio) ON CONFLICT DO NOTHING;

@@ -1,7 +1,6 @@
--- Makes waiting jobs ready whose time has come.
+-- What is due becomes ready, schedules fire; see q.due.
 -- $1 text queue
-UPDATE q.job SET state = 'ready', run_at = NULL
-WHERE id IN (
-    SELECT id FROM q.job WHERE state = 'waiting' AND queue = $1 AND run_at <= now()
-    ORDER BY run_at LIMIT 500 FOR UPDATE SKIP LOCKED
-)
+-- $2 text[] kinds this program knows
+-- $3 smallint prio of the last job claimed
+-- $4 bigint its fair tag; 0: none was claimed
+SELECT next_ms, suspects FROM q.due($1, $2, $3, $4)
