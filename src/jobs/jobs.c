@@ -256,6 +256,7 @@ void jobs_drain(struct jobs *q, struct op *op)
         return;
     }
     q->state = JOBS_DRAINING;
+    FAULT_POINT("draining");
     ticker_close(q->beat);
     q->beat = NULL;
     uv_timer_stop(&q->poll);

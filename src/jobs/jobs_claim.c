@@ -222,6 +222,7 @@ static enum flow_next claim_ask(struct flow *f)
     /* a hint that comes from now on may be about something this claim does not see */
     q->look = false;
     db_submit(&c->u);
+    FAULT_POINT("claim_sent");
     return flow_wait(f, &c->u.op, claim_STEP_take, JOBS_CALL_MS);
 }
 
@@ -368,6 +369,7 @@ static enum flow_next claim_take(struct flow *f)
 {
     struct claim_flow *c = claim_of(f);
     struct jobs *q = c->q;
+    FAULT_POINT("claim_answered");
     jobs__db_worked(q, JOBS_CLAIM);
     if (c->owner != q->owner) {
         q->look = true; /* claimed under a name that was taken for dead: for its rescuer */

@@ -67,6 +67,7 @@ static enum flow_next beat_send(struct flow *f)
         db_p_i64(&b->u, q->counts.in_flight_jobs);
     }
     db_submit(&b->u);
+    FAULT_POINT(q->owner ? "beat_sent" : "register_sent");
     return flow_wait(f, &b->u.op, beat_STEP_hear, JOBS_CALL_MS);
 }
 
@@ -212,6 +213,7 @@ static enum flow_next beat_rescue(struct flow *f)
     db_p_i64(&b->rescue, b->dead.id);
     db_p_i64(&b->rescue, b->dead.beat);
     db_submit(&b->rescue);
+    FAULT_POINT("rescue_sent");
     return flow_wait(f, &b->rescue.op, beat_STEP_rescued, 3 * JOBS_CALL_MS);
 }
 
@@ -281,6 +283,7 @@ static enum flow_next leave_send(struct flow *f)
     db_add(&l->u, &SQL_jobs_unregister);
     db_p_i64(&l->u, l->q->owner);
     db_submit(&l->u);
+    FAULT_POINT("goodbye_sent");
     return flow_wait(f, &l->u.op, leave_STEP_sent, JOBS_CALL_MS);
 }
 
