@@ -130,6 +130,23 @@ struct jobs_new {
  * in no order. */
 void jobs_add(struct db_unit *u, const char *queue, const struct jobs_new *job, size_t n);
 
+/* The same for a request that may come twice: the same key gives the same job for as long as it is
+ * kept, and adds nothing. $1 text key, $2 float8 seconds, $3 jsonb the job, an object as q.add
+ * takes them; one row: its id, bigint. */
+extern const struct db_stmt SQL_jobs_add_once;
+
+/* ---- rates --------------------------------------------------------------------------------- */
+
+/* A job of a kind with a rate has one token when it starts. A handler that calls more often takes
+ * more: $1 text rate, $2 integer how many, $3 boolean for live work; one row: how many it got. */
+extern const struct db_stmt SQL_jobs_rate_take;
+/* After an answer, what it says: $1 text rate, integers $2 calls a quarter hour, $3 a day, $4 and
+ * $5 used of these (NULL: it does not say), $6 timestamptz its Date. */
+extern const struct db_stmt SQL_jobs_rate_learn;
+/* After a 429: $1 text rate, $2 boolean if the day is used up and not only the quarter hour. The
+ * flow then fails RETRY, domain HTTP, code 429: its jobs go back with their attempts. */
+extern const struct db_stmt SQL_jobs_rate_full;
+
 /* ---- schedules ----------------------------------------------------------------------------- */
 
 /* A cron expression taken apart: five fields (minute, hour, day of month, month, day of week) of
