@@ -211,8 +211,8 @@ void jobs__pump(struct jobs *q)
     /* With suspects about and their turn come, let what is in flight end first. */
     bool turn = q->dry || jobs__now(q) - q->suspect_ms >= JOBS_SUSPECT_MS;
     bool hold = q->alone || (q->suspects && q->runs && turn);
-    if (q->look && !hold && !q->stopped && !q->claiming && !q->queued &&
-        q->nruns < q->conf.concurrency) {
+    bool fit = !q->stopped && jobs__now(q) - q->beat_ms < JOBS_FENCE_MS;
+    if (q->look && !hold && fit && !q->claiming && !q->queued && q->nruns < q->conf.concurrency) {
         jobs__claim(q);
     }
     if (!q->claiming && !uv_is_active((uv_handle_t *)&q->poll)) {
