@@ -4,6 +4,13 @@
 
 enum { ARGS_MAX = 32, READY_MS = 30000 };
 
+/* CHAOS_TEST='*n13*' runs only these. */
+__attribute__((constructor)) static void filter(void)
+{
+    if (getenv("CHAOS_TEST") != NULL)
+        cmocka_set_test_filter(getenv("CHAOS_TEST"));
+}
+
 void chaos_needs_faults(void)
 {
 #ifndef WAYMARK_FAULTS
@@ -38,6 +45,36 @@ struct it_proc *chaos_worker(struct it_db *db, const char *fault, const char *co
     struct it_proc *p = chaos_start(db, fault, args);
     it_wait_for(p, "ready", READY_MS);
     return p;
+}
+
+struct it_proc *chaos_worker_by(struct proxy *proxy, struct it_db *db, const char *fault,
+                                const char *const *args)
+{
+    static const char *const name[] = {"worker", "worker-beat", "worker-listen"};
+    static const char *const option[] = {"--db", "--beat-db", "--listen-db"};
+    const char *all[ARGS_MAX + 1];
+    unsigned n = 0;
+    for (int i = 0; i < 3; i++) {
+        char url[256];
+        all[n++] = option[i];
+        all[n++] = it_format("%s", proxy_url(proxy, db->name, name[i], url, sizeof(url)));
+    }
+    for (; args != NULL && *args != NULL; args++) {
+        assert_true(n < ARGS_MAX);
+        all[n++] = *args;
+    }
+    all[n] = NULL;
+    return chaos_worker(db, fault, all);
+}
+
+void chaos_reconnect(struct it_db *db)
+{
+    for (int64_t until = it_now_ms() + END_MS; it_now_ms() < until; it_pause_ms(20)) {
+        PQreset(db->pg);
+        if (PQstatus(db->pg) == CONNECTION_OK)
+            return;
+    }
+    fail_msg("%s", PQerrorMessage(db->pg));
 }
 
 int64_t chaos_owner(struct it_db *db, const struct it_proc *p)

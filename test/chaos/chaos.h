@@ -25,6 +25,11 @@ struct it_db *chaos_db(void);
 struct it_proc *chaos_worker(struct it_db *db, const char *fault, const char *const *args);
 /* The same, not waiting: when the fault comes first. */
 struct it_proc *chaos_start(struct it_db *db, const char *fault, const char *const *args);
+/* Through a proxy, its connections named worker, worker-beat and worker-listen there. */
+struct it_proc *chaos_worker_by(struct proxy *proxy, struct it_db *db, const char *fault,
+                                const char *const *args);
+/* After the server was away. */
+void chaos_reconnect(struct it_db *db);
 /* Its id among the instances; 0 if it has none. */
 int64_t chaos_owner(struct it_db *db, const struct it_proc *p);
 /* SIGTERM, and an end with 0. What it said of its counts ("fenced=") is in there. */
