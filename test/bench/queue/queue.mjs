@@ -372,13 +372,15 @@ async function idlePart() {
     await sleep(quick ? 3000 : 6000); // what it does once, at its start, is over
     const offset = statSync(process.env.SERVER_LOG).size;
     for (const run of runs) {
-        run.servers = await backends(run.database);
-        run.before = { commits: await commits(run.database), own: cpu(run.instance.pid), server: run.servers.map(cpu) };
+        const servers = new Map((await backends(run.database)).map((pid) => [pid, cpu(pid)]));
+        run.before = { commits: await commits(run.database), own: cpu(run.instance.pid), servers };
     }
     await sleep(s * 1000);
     for (const run of runs) {
         run.own = ((cpu(run.instance.pid) - run.before.own) / s) * 1000;
-        run.server = (run.servers.map(cpu).reduce((a, x, i) => a + x - run.before.server[i], 0) / s) * 1000;
+        // Some of its connections come and go; what those that went have used is not known.
+        const used = (await backends(run.database)).map((pid) => cpu(pid) - (run.before.servers.get(pid) ?? 0));
+        run.server = (used.reduce((a, b) => a + b, 0) / s) * 1000;
     }
     const texts = logged(offset);
     for (const run of runs) {

@@ -1,4 +1,5 @@
-/* Adds no-op jobs by q.add over libpq, as a program that has them in memory would, and prints how many seconds it took.
+/* Adds no-op jobs by q.add over libpq, as a program that has them in memory would, and prints how
+ * many seconds it took.
  *
  * usage: queue_add CONNINFO CALLS JOBS_PER_CALL */
 #include <libpq-fe.h>
@@ -54,7 +55,8 @@ int main(int argc, char **argv)
         fail(conn);
     }
     PQclear(PQprepare(conn, "add", "SELECT q.add($1)", 1, NULL));
-    (void)add(conn, json, size, -100, n < 100 ? n : 100); /* plans and buffers, as the others have */
+    (void)add(conn, json, size, -100,
+              n < 100 ? n : 100); /* plans and buffers, as the others have */
     double start = now_s();
     for (long i = 0; i < calls; i++) {
         rows += add(conn, json, size, i * n, n);
