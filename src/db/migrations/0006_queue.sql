@@ -326,7 +326,7 @@ $$;
 -- (NULL: nothing is), and whether a job waits that must run alone. c_prio, c_fair: the last job that was claimed, which
 -- sets the clock of its prio.
 CREATE FUNCTION q.due(of_queue text, kinds text[], c_prio smallint, c_fair bigint)
-RETURNS TABLE (next_ms bigint, suspects boolean) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS TABLE (next_ms bigint, suspects boolean) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     soonest timestamptz;
 BEGIN
@@ -357,7 +357,7 @@ END $$;
 -- The fence, as in 0002, whose join went through all pairs of a batch once its plan was a generic one: jobs are found by
 -- their ids alone (an owner means running), and attempts compared by a hash.
 CREATE OR REPLACE FUNCTION q.finish(ids bigint[], attempts integer[], me bigint) RETURNS void
-LANGUAGE plpgsql SET enable_nestloop = off AS $$
+LANGUAGE plpgsql SET enable_nestloop = off SET jit = off AS $$
 DECLARE
     n integer;
 BEGIN
