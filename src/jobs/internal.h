@@ -77,6 +77,7 @@ struct jobs {
     int64_t due_ms;                  /* when one last did */
     struct jobs_cursor cursor, last; /* where to claim from; the last job that was claimed */
     int64_t rewind_ms;               /* when the cursor goes back to the start */
+    bool rated;                      /* the last claim brought jobs that spend tokens */
     bool stopped;                    /* an operator has drained this instance: it claims nothing */
     bool suspects;                   /* there are jobs that must run alone */
     bool alone;                      /* one of them is claimed or running: nothing else is */

@@ -20,6 +20,7 @@ struct claim_flow {
     bool rewound;  /* it starts at the start */
     int64_t sent_ms;
     int due;                         /* index of that call, -1: not asked this time */
+    int plain;                       /* of the claim without rates, which the cursor is about */
     unsigned taken[CLAIM_RATES + 1]; /* indexes of the calls that bring jobs */
     size_t ntaken;
     unsigned wait[CLAIM_RATES]; /* of those that tell when a rate has tokens again */
@@ -127,6 +128,7 @@ static void add_take(struct claim_flow *c)
 {
     struct jobs *q = c->q;
     struct db_unit *u = &c->u;
+    c->plain = (int)u->n;
     c->taken[c->ntaken++] = u->n;
     db_add(u, &SQL_jobs_take);
     db_p_text(u, q->conf.queue);
@@ -154,13 +156,15 @@ static void add_take_rated(struct claim_flow *c, const char *rate)
     db_p_text(u, rate);
 }
 
+/* A rate's jobs are looked for among all that is ready, from the start: while there were none, only
+ * as often as the cursor goes back there. */
 static void add_takes(struct claim_flow *c)
 {
     struct jobs *q = c->q;
-    bool plain = false;
+    bool plain = false, rated = c->rewound || q->rated;
     for (size_t i = 0; i < q->nkinds; i++) {
         const char *rate = q->kinds[i].rate;
-        bool first = rate != NULL;
+        bool first = rate && rated;
         plain = plain || !rate;
         for (size_t k = 0; k < i && first; k++) {
             first = !q->kinds[k].rate || strcmp(q->kinds[k].rate, rate) != 0;
@@ -201,7 +205,7 @@ static enum flow_next claim_ask(struct flow *f)
         q->audit = false;
     }
     c->owner = q->owner;
-    c->due = -1;
+    c->due = c->plain = -1;
     c->sent_ms = jobs__now(q);
     if (c->sent_ms >= q->rewind_ms) {
         jobs__rewind(q);
@@ -345,11 +349,12 @@ static void plan_look(const struct claim_flow *c)
     }
 }
 
-/* Where the next claim goes on: at the first of these, since what another claimer had locked, and
- * gave back, stands among them. */
-static void move_cursor(struct claim_flow *c, const struct claimed *order, size_t n, bool full)
+/* Where the next claim goes on: at the first of those without a rate, since what another claimer
+ * had locked, and gave back, stands among them. */
+static void move_cursor(struct claim_flow *c, const struct claimed *order, size_t n)
 {
     struct jobs *q = c->q;
+    size_t first = 0, nplain = c->plain >= 0 ? (size_t)db_rows(&c->u, (unsigned)c->plain) : 0;
     int64_t now = jobs__now(q);
     if (c->rewound) {
         int64_t wait = (now - c->sent_ms) * JOBS_REWIND_SHARE;
@@ -358,8 +363,14 @@ static void move_cursor(struct claim_flow *c, const struct claimed *order, size_
     if (n > 0) {
         q->last = order[n - 1].at;
     }
-    if (full && c->ntaken == 1 && !c->suspect) {
-        q->cursor = order[0].at;
+    if (!c->suspect) {
+        q->rated = n > nplain;
+    }
+    while (nplain > 0 && order[first].call != (unsigned)c->plain) {
+        first++;
+    }
+    if (nplain == q->conf.batch_size) {
+        q->cursor = order[first].at;
     } else {
         jobs__rewind(q);
     }
@@ -393,7 +404,7 @@ static enum flow_next claim_take(struct flow *f)
     bool again = full || c->suspect || from_cursor || c->due < 0 || (q->suspects && q->dry);
     q->look = q->look || again;
     q->due = q->due || (!full && again);
-    move_cursor(c, order, n, full);
+    move_cursor(c, order, n);
     queue_batches(q, &c->u, order, n);
     return FLOW_DONE;
 }
