@@ -6,6 +6,9 @@
  * cleaned away. What came meanwhile with an earlier place is found when the cursor goes back to the
  * start: at every hint, poll and short claim, and a few times a second.
  *
+ * While claims bring all that they have room for, up to four are under way at once, as long as they
+ * do nothing but go on from the cursor; SKIP LOCKED keeps them apart. Every other claim is alone.
+ *
  * A suspect, a job whose process died while it ran, is claimed when nothing else is in flight, and
  * nothing else is claimed until it ends: if the process dies again it was this job. */
 #include "jobs/internal.h"
@@ -16,6 +19,7 @@ struct claim_flow {
     struct flow f;
     struct jobs *q;
     int64_t owner; /* who claims: we may register anew meanwhile */
+    bool quick;    /* only from the cursor on: may run beside others of its kind */
     bool suspect;  /* this claim is for one suspect */
     bool rewound;  /* it starts at the start */
     int64_t sent_ms;
@@ -59,13 +63,13 @@ static size_t known_ids(const struct jobs *q, struct arena *a, int64_t **ret)
     return n;
 }
 
-/* -> ask: only after a claim whose answer never came. No claim is under way now, so whatever runs
+/* -> ask: only after a claim whose answer never came. No other is under way now, so whatever runs
  * under our name and is not among our batches was claimed without our learning of it. */
 static enum flow_next claim_audit(struct flow *f)
 {
     struct claim_flow *c = claim_of(f);
     struct jobs *q = c->q;
-    if (!q->audit || q->outcomes > 0) {
+    if (!q->audit || q->outcomes > 0 || c->quick) {
         return flow_goto(f, claim_STEP_ask);
     }
     int64_t *ids;
@@ -207,17 +211,17 @@ static enum flow_next claim_ask(struct flow *f)
     c->owner = q->owner;
     c->due = c->plain = -1;
     c->sent_ms = jobs__now(q);
-    if (c->sent_ms >= q->rewind_ms) {
+    if (c->sent_ms >= q->rewind_ms && !c->quick) {
         jobs__rewind(q);
     }
     c->rewound = q->cursor.prio == INT16_MIN;
     /* One implicit transaction: nothing stays claimed if any of them fails. Should the server crash
      * and forget a claim, the fence drops what we make of it: it need not wait for the disk. */
     db_unit_init(&c->u, q->pool, f->arena, DB_ASYNC_COMMIT);
-    if (q->due || c->sent_ms - q->due_ms >= JOBS_DUE_MS) {
+    if (!c->quick && (q->due || c->sent_ms - q->due_ms >= JOBS_DUE_MS)) {
         add_due(c);
     }
-    c->suspect = wants_suspect(q);
+    c->suspect = !c->quick && wants_suspect(q);
     if (c->suspect) {
         add_take_suspect(c);
     } else {
@@ -369,9 +373,10 @@ static void move_cursor(struct claim_flow *c, const struct claimed *order, size_
     while (nplain > 0 && order[first].call != (unsigned)c->plain) {
         first++;
     }
-    if (nplain == q->conf.batch_size) {
+    q->full = nplain == q->conf.batch_size;
+    if (q->full && (c->rewound || by_order(&order[first].at, &q->cursor) > 0)) {
         q->cursor = order[first].at;
-    } else {
+    } else if (!q->full) {
         jobs__rewind(q);
     }
 }
@@ -415,7 +420,8 @@ static void claim_end(struct flow *f)
     struct jobs *q = c->q;
     db_unit_done(&c->audit);
     db_unit_done(&c->u);
-    q->claiming = false;
+    q->claims--;
+    q->lone = false;
     if (f->failed) {
         q->audit = true;
         q->look = q->dry = false;
@@ -427,10 +433,31 @@ static void claim_end(struct flow *f)
 
 static const struct flow_def claim_def = {"jobs_claim", claim_steps, claim_STEP_COUNT, claim_end};
 
-void jobs__claim(struct jobs *q)
+/* Whether the next claim has nothing to do but to go on where the last one ended. */
+static bool is_quick(const struct jobs *q)
+{
+    int64_t now = jobs__now(q);
+    return q->full && !q->audit && !q->due && !q->suspects && !q->rated && now < q->rewind_ms &&
+           now - q->due_ms < JOBS_DUE_MS;
+}
+
+static void start_claim(struct jobs *q, bool quick)
 {
     struct claim_flow *c = flow_new(q->loop, &claim_def, sizeof(*c), 0);
     c->q = q;
-    q->claiming = true;
+    c->quick = quick;
+    q->claims++;
+    q->lone = !quick;
     flow_start(&c->f);
+}
+
+void jobs__claim(struct jobs *q)
+{
+    while (q->nruns + q->claims < q->conf.concurrency && q->claims < JOBS_CLAIMS && !q->lone) {
+        bool quick = is_quick(q);
+        if (q->claims == 0 ? !q->look : !quick) {
+            return;
+        }
+        start_claim(q, quick);
+    }
 }
