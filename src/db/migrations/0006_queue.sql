@@ -273,7 +273,8 @@ CREATE FUNCTION q.take(from_queue text, many integer, me bigint, kinds text[], t
                        c_prio smallint, c_fair bigint, c_id bigint)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     cap integer;
     ids bigint[];
@@ -326,7 +327,8 @@ $$;
 -- (NULL: nothing is), and whether a job waits that must run alone. c_prio, c_fair: the last job that was claimed, which
 -- sets the clock of its prio.
 CREATE FUNCTION q.due(of_queue text, kinds text[], c_prio smallint, c_fair bigint)
-RETURNS TABLE (next_ms bigint, suspects boolean) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS TABLE (next_ms bigint, suspects boolean) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     soonest timestamptz;
 BEGIN
@@ -357,7 +359,7 @@ END $$;
 -- The fence, as in 0002, whose join went through all pairs of a batch once its plan was a generic one: jobs are found by
 -- their ids alone (an owner means running), and attempts compared by a hash.
 CREATE OR REPLACE FUNCTION q.finish(ids bigint[], attempts integer[], me bigint) RETURNS void
-LANGUAGE plpgsql SET enable_nestloop = off AS $$
+LANGUAGE plpgsql SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     n integer;
 BEGIN
@@ -633,7 +635,8 @@ END $$;
 CREATE FUNCTION q.take_rated(from_queue text, many integer, me bigint, kinds text[], timeouts integer[], of_rate text)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     r q.rate;
     room integer := many;
@@ -664,7 +667,8 @@ END $$;
 CREATE FUNCTION q.take_below(from_queue text, many integer, me bigint, kinds text[], timeouts integer[], max_prio smallint)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY WITH c AS MATERIALIZED (
         SELECT j.id FROM q.job j
