@@ -659,6 +659,11 @@ BEGIN
         GET DIAGNOSTICS room = ROW_COUNT;
         n := n + room;
     END IF;
+    IF r.name IS NOT NULL AND n > 0 THEN
+        -- Claims may commit without waiting for the disk, tokens may not: what they are spent on happens elsewhere, and a
+        -- crash here does not undo it.
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
     IF r.name IS NOT NULL THEN
         UPDATE q.rate SET win15 = r.win15, used15 = r.used15 + n, winday = r.winday, usedday = r.usedday + n WHERE name = of_rate;
     END IF;
@@ -747,6 +752,9 @@ DECLARE
     t timestamptz := clock_timestamp();
 BEGIN
     FOR c IN SELECT * FROM q.cron WHERE next_at <= t AND NOT paused ORDER BY name FOR UPDATE SKIP LOCKED LOOP
+        -- The claim that fires may commit without waiting for the disk, and may take the new job with it. Should a crash
+        -- undo all that, the id would be given out again, to another job, while its owner still does this one.
+        PERFORM set_config('synchronous_commit', 'on', true);
         slots := ARRAY[c.next_at];
         slot := q.cron_next(c, c.next_at);
         WHILE slot <= t AND cardinality(slots) < 1000 LOOP
