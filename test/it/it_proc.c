@@ -14,6 +14,7 @@
 enum {
     PROCS_MAX = 256,
     ENV_MAX = 64,
+    ARGS_MAX = 4096,
     RUN_MS = 60000,  /* far more than any run takes, sanitizers and a busy machine included */
     STOP_MS = 40000, /* more than the grace time that `serve` gives running work */
 };
@@ -106,9 +107,9 @@ struct it_proc *it_start(struct it_db *db, const char *const *env, const char *c
     assert_true(nprocs < PROCS_MAX);
     struct it_proc *p = &proc[nprocs];
     struct environment e = {.n = 0};
-    const char *argv[ENV_MAX + 2] = {"waymark"};
+    const char *argv[ARGS_MAX + 2] = {"waymark"};
     for (unsigned i = 0; args[i] != NULL; i++) {
-        assert_true(i < ENV_MAX);
+        assert_true(i < ARGS_MAX);
         argv[i + 1] = args[i];
     }
     make_environment(&e, db, env);
