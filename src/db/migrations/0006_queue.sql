@@ -217,8 +217,8 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY WITH given AS MATERIALIZED ( -- ids first: what follows is in order of the keys
-        SELECT *, nextval('q.job_id_seq') AS id, row_number() OVER (PARTITION BY ukey ORDER BY ordinality) AS nth
-        FROM (SELECT * FROM ROWS FROM (jsonb_to_recordset(jobs) AS (
+        SELECT r.*, row_number() OVER (PARTITION BY ukey ORDER BY ordinality) AS nth
+        FROM (SELECT *, nextval('q.job_id_seq') AS id FROM ROWS FROM (jsonb_to_recordset(jobs) AS (
             queue text, kind text, prio smallint, max_attempts smallint, run_at timestamptz, ukey text, tenant bigint,
             lane text, halt boolean, timeout_s integer, parent bigint, payload jsonb)) WITH ORDINALITY) r
     ), tenants AS MATERIALIZED (
