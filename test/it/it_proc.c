@@ -14,6 +14,7 @@
 enum {
     PROCS_MAX = 256,
     ENV_MAX = 64,
+    ARGS_MAX = 4096,
     RUN_MS = 60000,  /* far more than any run takes, sanitizers and a busy machine included */
     STOP_MS = 40000, /* more than the grace time that `serve` gives running work */
 };
@@ -114,9 +115,9 @@ struct it_proc *it_start_program(const char *program, struct it_db *db, const ch
     struct it_proc *p = &proc[nprocs];
     struct environment e = {.n = 0};
     const char *name = strrchr(program, '/');
-    const char *argv[ENV_MAX + 2] = {name != NULL ? name + 1 : program};
+    const char *argv[ARGS_MAX + 2] = {name != NULL ? name + 1 : program};
     for (unsigned i = 0; args[i] != NULL; i++) {
-        assert_true(i < ENV_MAX);
+        assert_true(i < ARGS_MAX);
         argv[i + 1] = args[i];
     }
     make_environment(&e, db, env);
