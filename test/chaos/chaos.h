@@ -40,6 +40,9 @@ int64_t chaos_died(struct it_proc *p, int signum);
 /* Until nothing is left with that owner; milliseconds since `since`, at most limit_ms. */
 int64_t chaos_taken_over(struct it_db *db, int64_t owner, int64_t since, int64_t limit_ms);
 
+/* What waits to be tried again need wait no longer. */
+void chaos_hasten(struct it_db *db);
+
 /* ---- history ------------------------------------------------------------------------------- */
 
 /* What must hold at any moment: shows the rows that break it. */

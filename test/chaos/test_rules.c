@@ -40,9 +40,10 @@ static void n20_storm_of_hints(void **state)
     for (int i = 0; i < ROUNDS; i++)
         it_exec(db, "SELECT count(pg_notify('chaos', k || ' %d')) FROM generate_series(1, %d) k", i,
                 EACH);
+    it_pause_ms(1500); /* a session tells of its transactions once a second */
     ms = it_now_ms() - start, n = commits(db) - before;
     print_message("20: %lld transactions in %lld ms, idle\n", (long long)n, (long long)ms);
-    assert_true(n < 200 + ROUNDS + ms / 5);
+    assert_true(n < 200 + ROUNDS + ms / 2);
     (void)chaos_stop(p);
 }
 
@@ -146,9 +147,12 @@ static void n35_errors_at_every_statement(void **state)
                 " FOR EACH STATEMENT EXECUTE FUNCTION chaos.trouble()",
                 table[i]);
     struct it_proc *a = chaos_start(db, NULL, small), *b = chaos_start(db, NULL, small);
-    it_exec(db, "SELECT chaos.mix(120, 5)");
-    history_ends(db, END_MS);
+    it_exec(db, "SELECT chaos.mix(200, 5)");
+    it_pause_ms(6000);
+    history_holds(db);
     it_exec(db, "DROP FUNCTION chaos.trouble() CASCADE");
+    chaos_hasten(db);
+    history_ends(db, END_MS);
     struct it_result r = chaos_stop(a);
     (void)chaos_stop(b);
     print_message("35: %lld retried by one of two\n", (long long)chaos_count(&r, "retried="));
