@@ -28,6 +28,8 @@ struct it_proc *chaos_start(struct it_db *db, const char *fault, const char *con
 /* Through a proxy, its connections named worker, worker-beat and worker-listen there. */
 struct it_proc *chaos_worker_by(struct proxy *proxy, struct it_db *db, const char *fault,
                                 const char *const *args);
+struct it_proc *chaos_start_by(struct proxy *proxy, struct it_db *db, const char *fault,
+                               const char *const *args);
 /* After the server was away. */
 void chaos_reconnect(struct it_db *db);
 /* Its id among the instances; 0 if it has none. */
