@@ -584,29 +584,33 @@ BEGIN
 END $$;
 
 -- Jobs that wait are taken out, as cancelled; those that run are asked to stop, and their instance hears of it at its next
--- beat. Returns how many of either.
+-- beat. Returns how many of either. One is waited for if somebody holds it. Of many, whoever holds one may come to wait for
+-- another: they are tried a few times, and what is held for longer stays (it ends just now, or somebody adds to it).
 CREATE FUNCTION q.cancel(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
+    held bigint[];
     n integer;
     total integer := 0;
 BEGIN
     PERFORM q.lock_lanes(lanes);
-    FOR turn IN 1..100 LOOP -- one may be claimed, or put back, between the two halves
-        WITH mine AS MATERIALIZED (
-            SELECT j.id FROM q.job j WHERE j.id = ANY (ids) AND j.state <> 'running' ORDER BY j.ukey, j.id FOR UPDATE
-        ), gone AS (
-            DELETE FROM q.job j WHERE j.id = ANY (ARRAY(SELECT m.id FROM mine m)) RETURNING j.*
+    IF cardinality(ids) = 1 THEN
+        PERFORM FROM q.job WHERE id = ids[1] FOR UPDATE;
+    END IF;
+    FOR turn IN 1..20 LOOP
+        held := ARRAY(SELECT id FROM q.job WHERE id = ANY (ids) AND (state <> 'running' OR NOT cancel) FOR UPDATE SKIP LOCKED);
+        WITH gone AS (
+            DELETE FROM q.job j WHERE j.id = ANY (held) AND j.state <> 'running' RETURNING j.*
         )
         INSERT INTO q.done (id, attempt, queue, kind, tenant, owner, outcome, created_at, started_at)
         SELECT g.id, g.attempt, g.queue, g.kind, g.tenant, g.owner, 'cancelled', g.created_at, g.started_at FROM gone g;
         GET DIAGNOSTICS n = ROW_COUNT;
         total := total + n;
-        PERFORM FROM q.job WHERE id = ANY (ids) AND state = 'running' AND NOT cancel ORDER BY id FOR NO KEY UPDATE;
-        UPDATE q.job SET cancel = true WHERE id = ANY (ids) AND state = 'running' AND NOT cancel;
+        UPDATE q.job SET cancel = true WHERE id = ANY (held) AND state = 'running';
         GET DIAGNOSTICS n = ROW_COUNT;
         total := total + n;
         EXIT WHEN NOT EXISTS (SELECT FROM q.job WHERE id = ANY (ids) AND (state <> 'running' OR NOT cancel));
+        PERFORM pg_sleep(0.01);
     END LOOP;
     PERFORM q.promote(lanes);
     RETURN total;
