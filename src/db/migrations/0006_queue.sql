@@ -149,7 +149,7 @@ BEGIN
 END $$;
 
 -- The next of each lane without a head. The lanes must be locked. Returns how many.
-CREATE FUNCTION q.promote(lanes text[]) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.promote(lanes text[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     n integer;
 BEGIN
@@ -192,7 +192,7 @@ $$;
 -- lane, halt, timeout_s, parent. One whose ukey is queued already joins it; that twin is touched, so that it cannot be
 -- claimed, and end, before our transaction is seen. Two of one call with one ukey are one job, the first of them. Ids
 -- rise in the order given within a lane. Returns ids in no order, the twins' among them.
-CREATE FUNCTION q.add(jobs jsonb) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.add(jobs jsonb) RETURNS SETOF bigint LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[];
 BEGIN
@@ -261,7 +261,7 @@ END $$;
 
 -- Activities of one athlete take turns with those of others. See 0003 for the conflict clause.
 CREATE OR REPLACE FUNCTION waymark_queue_matches(ids bigint[], athletes bigint[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
     DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'match:' || id FROM unnest(ids) id));
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, fair, payload)
     SELECT 'trails', 'match', 10, 'match:' || u.id, u.athlete,
@@ -367,19 +367,21 @@ $$;
 -- (NULL: nothing is), and whether a job waits that must run alone. c_prio, c_fair: the last job that was claimed, which
 -- sets the clock of its prio.
 CREATE FUNCTION q.due(of_queue text, kinds text[], c_prio smallint, c_fair bigint)
-RETURNS TABLE (next_ms bigint, suspects boolean) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS TABLE (next_ms bigint, suspects boolean)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     soonest timestamptz;
+    t timestamptz := clock_timestamp(); -- as a variable: an index cannot be searched for what changes meanwhile
 BEGIN
     -- What may wait for others comes first, while we hold nothing that they may want.
-    IF EXISTS (SELECT FROM q.job WHERE state = 'running' AND deadline_at < clock_timestamp() - interval '30 seconds') THEN
+    IF EXISTS (SELECT FROM q.job WHERE state = 'running' AND deadline_at < t - interval '30 seconds') THEN
         PERFORM q.rescue_late(interval '30 seconds'); -- long enough for its own instance to have given it up
     END IF;
-    IF EXISTS (SELECT FROM q.cron WHERE next_at <= clock_timestamp() AND NOT paused) THEN
+    IF EXISTS (SELECT FROM q.cron WHERE next_at <= t AND NOT paused) THEN
         PERFORM q.cron_fire();
     END IF;
     UPDATE q.job SET state = 'ready', run_at = NULL
-    WHERE id = ANY (ARRAY(SELECT id FROM q.job WHERE state = 'waiting' AND queue = of_queue AND run_at <= clock_timestamp()
+    WHERE id = ANY (ARRAY(SELECT id FROM q.job WHERE state = 'waiting' AND queue = of_queue AND run_at <= t
                           ORDER BY run_at LIMIT 500 FOR UPDATE SKIP LOCKED));
     IF c_fair > 0 THEN
         INSERT INTO q.clock (queue, prio, fair) SELECT of_queue, c_prio, c_fair
@@ -503,7 +505,7 @@ END $$;
 
 -- Jobs of living instances that are long past their deadline: whoever has them hangs or cannot reach us. Back they go, or
 -- to the dead letters after the last attempt; the fence drops what a late one still brings. Returns how many.
-CREATE FUNCTION q.rescue_late(grace interval) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.rescue_late(grace interval) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     one record;
     n integer := 0;
@@ -531,7 +533,7 @@ END $$;
 
 -- Dead letters become jobs again, each with its id and its place in its lane, and behind what its tenant has queued. One
 -- whose twin is queued already leaves as superseded: the twin does the work.
-CREATE FUNCTION q.retry(ids bigint[]) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.retry(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.dead WHERE id = ANY (ids) AND lane IS NOT NULL);
     n integer;
