@@ -47,7 +47,7 @@ static int take_schedule(struct cli *c, struct schedule *s)
                        "jobs cron add wants NAME 'SPEC' --kind KIND --queue QUEUE");
     }
     if (jobs_cron_parse(span_of(s->spec), &s->cron, &why) != 0) {
-        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "schedule \"%s\": %s", s->spec, why.msg);
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "\"%s\": %s", s->spec, why.msg);
     }
     if (strcmp(s->catchup, "none") != 0 && strcmp(s->catchup, "one") != 0 &&
         strcmp(s->catchup, "all") != 0) {
