@@ -669,7 +669,7 @@ static void schedules(void **state)
     refused(db, ADD("x", "61 3 * * 1", "--json"), USAGE, "\"61 3 * * 1\": ");
     refused(db, ADD("x", "0 3 * * 1", "--tz", "zurich"), USAGE, "perhaps Europe/Zurich");
     refused(db, ADD("x", "0 3 * * 1", "--tz", ""), USAGE, "no time zone");
-    refused(db, ADD("x", "0 3 30 2 *", "--json"), USAGE, "no such time comes");
+    refused(db, ADD("x", "0 3 30 2 *", "--json"), USAGE, "no such time ever comes");
     refused(db, ADD("x", "0 3 * * 1", "--payload", "[1]"), USAGE, "must be a JSON object");
     refused(db, ADD("x", "0 3 * * 1", "--payload", "{"), USAGE, "--payload: JSON line 1");
     refused(db, ADD("x", "0 3 * * 1", "--catchup", "some"), USAGE, "none, one or all");
@@ -698,6 +698,19 @@ static void schedules(void **state)
     r = it_must(db, NULL, IT_LIST("jobs", "cron", "resume", "weekly", "none"), 1);
     assert_non_null(strstr(r.err, "no schedule \"none\""));
     it_holds(db, "(SELECT NOT paused AND next_at > now() FROM q.cron WHERE name = 'weekly')");
+    it_exec(db,
+            "UPDATE q.cron SET tz = 'Atlantis', last_at = now(), next_at = 'infinity', problem ="
+            " E'no zone\\x1b[m' WHERE name = 'ultra';"
+            "UPDATE q.cron SET next_at = 'infinity', problem = 'x' WHERE name = 'weekly'");
+    r = it_must(db, NULL, IT_LIST("jobs", "cron", "list"), 0);
+    assert_non_null(strstr(r.out, "ultra cannot be fired: no zone [m: "));
+    assert_non_null(strstr(r.out, "Atlantis       never"));
+    r = it_must(db, NULL, IT_LIST("jobs", "cron", "list", "--json"), 0);
+    assert_string_equal(json(db, &r, "{1,problem}"), "x");
+    it_must(db, NULL, IT_LIST("jobs", "cron", "resume", "weekly"), 0);
+    it_holds(db,
+             "(SELECT problem IS NULL AND next_at < 'infinity' FROM q.cron WHERE name = 'weekly')");
+    refused(db, IT_LIST("jobs", "cron", "resume", "ultra"), 1, "Atlantis");
     it_must(db, NULL, IT_LIST("jobs", "cron", "remove", "weekly", "ultra"), 0);
     it_holds(db, "NOT EXISTS (SELECT FROM q.cron)");
     assert_string_equal(audit(db), "jobs cron remove 0 t");
@@ -711,6 +724,7 @@ static void rates(void **state)
     struct it_db *db = fresh();
     it_must(db, NULL, IT_LIST("jobs", "rates", "set", "r", "--cap15=100", "--capday=1000"), 0);
     it_holds(db, "(SELECT cap15 = 100 AND capday = 1000 AND reserve = 0.3::real FROM q.rate)");
+    it_exec(db, "UPDATE q.rate SET guard_s = 0"); /* whenever this is run */
     it_holds(db, "q.rate_take('r', 60, true) = 60");
     struct it_result r = it_must(db, NULL, IT_LIST("jobs", "rates", "list", "--json"), 0);
     if (strcmp(json(db, &r, "{0,used15}"), "60") == 0 && /* unless a window ended just now */
