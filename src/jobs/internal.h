@@ -14,6 +14,7 @@ enum {
     JOBS_HINT_MS = 50,
     JOBS_FAILED_CLAIM_MS =
         500, /* between claims that fail; the pool spaces its attempts to connect by itself */
+    JOBS_FENCE_MS = 20000,  /* without a beat this long we claim nothing: soon we count as dead */
     JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
     JOBS_CLAIMS = 4,        /* at once; only while there is more than one of them brings */
     JOBS_DUE_MS = 250,      /* while busy, between looks for what has become due */
@@ -105,6 +106,7 @@ struct jobs {
     struct jobs_counts told;               /* as of the last row for the graphs */
 
     struct ticker *beat;
+    int64_t beat_ms; /* when the last one that got through was sent */
     bool beating;
     struct {
         VEC(struct jobs_peer);

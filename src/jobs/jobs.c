@@ -211,7 +211,8 @@ void jobs__pump(struct jobs *q)
     /* With suspects about and their turn come, let what is in flight end first. */
     bool turn = q->dry || jobs__now(q) - q->suspect_ms >= JOBS_SUSPECT_MS;
     bool hold = q->alone || (q->suspects && q->runs && turn);
-    if (!hold && !q->stopped && !q->queued) {
+    bool fit = !q->stopped && jobs__now(q) - q->beat_ms < JOBS_FENCE_MS;
+    if (!hold && fit && !q->queued) {
         jobs__claim(q);
     }
     if (q->claims == 0 && !uv_is_active((uv_handle_t *)&q->poll)) {

@@ -189,3 +189,18 @@ extern const struct db_stmt SQL_jobs_counts;
 extern const struct db_stmt SQL_jobs_revive;
 /* The most frequent causes of dead letters: kind text, count bigint, cause text. */
 extern const struct db_stmt SQL_jobs_dead_reasons;
+/* What an operator sees and does, by `waymark jobs` and `waymark status`: their files tell
+ * parameters and columns. Many jobs are gone through in pages, a transaction each: cmd_plan, one of
+ * cmd_page_*, what is done with the page, cmd_audit. */
+extern const struct db_stmt SQL_jobs_cmd_audit, SQL_jobs_cmd_cancel, SQL_jobs_cmd_count,
+    SQL_jobs_cmd_cron_add, SQL_jobs_cmd_cron_check, SQL_jobs_cmd_cron_list, SQL_jobs_cmd_cron_pause,
+    SQL_jobs_cmd_cron_remove, SQL_jobs_cmd_cron_run, SQL_jobs_cmd_discard, SQL_jobs_cmd_drain,
+    SQL_jobs_cmd_drained, SQL_jobs_cmd_find, SQL_jobs_cmd_instances, SQL_jobs_cmd_last_minute,
+    SQL_jobs_cmd_list, SQL_jobs_cmd_move, SQL_jobs_cmd_move_dead, SQL_jobs_cmd_page_dead,
+    SQL_jobs_cmd_page_done, SQL_jobs_cmd_page_job, SQL_jobs_cmd_pause, SQL_jobs_cmd_pauses,
+    SQL_jobs_cmd_plan, SQL_jobs_cmd_purge, SQL_jobs_cmd_rate_remove, SQL_jobs_cmd_rate_set,
+    SQL_jobs_cmd_rates, SQL_jobs_cmd_release, SQL_jobs_cmd_resume, SQL_jobs_cmd_retry,
+    SQL_jobs_cmd_show, SQL_jobs_cmd_show_near, SQL_jobs_cmd_standing;
+/* Tells the instances to look: $1 text channel. jobs_hint for programs without a queue of theirs.
+ */
+extern const struct db_stmt SQL_jobs_hint;

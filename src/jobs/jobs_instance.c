@@ -11,6 +11,7 @@
 struct beat_flow {
     struct flow f;
     struct jobs *q;
+    int64_t sent_ms;
     struct db_unit u;
     struct db_unit rescue;
     struct jobs_peer dead;
@@ -58,6 +59,7 @@ static enum flow_next beat_send(struct flow *f)
 {
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
+    b->sent_ms = jobs__now(q);
     db_unit_init(&b->u, q->beat_pool, f->arena, 0);
     if (q->owner == 0) {
         add_register(q, &b->u);
@@ -171,6 +173,7 @@ static enum flow_next beat_hear(struct flow *f)
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
     jobs__db_worked(q, JOBS_BEAT);
+    q->beat_ms = b->sent_ms;
     if (q->owner == 0) {
         signed_on(q, &b->u);
         db_unit_done(&b->u);

@@ -88,14 +88,25 @@ char *it_read_file(const char *path)
 
 /* ---- up and down --------------------------------------------------------------------------- */
 
-int it_up(void **state)
+static int up(unsigned max_connections)
 {
-    (void)state;
     snprintf(home, sizeof(home), "/tmp/waymark-it-XXXXXX");
     if (mkdtemp(home) == NULL)
         return -1;
-    cluster = pg_cluster_start(false, 0);
+    cluster = pg_cluster_start(false, max_connections);
     return 0;
+}
+
+int it_up(void **state)
+{
+    (void)state;
+    return up(0);
+}
+
+int it_up_large(void **state)
+{
+    (void)state;
+    return up(300);
 }
 
 int it_after(void **state)

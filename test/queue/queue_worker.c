@@ -4,6 +4,7 @@
  * drains; with --until-idle it drains by itself when nothing is left to claim. */
 #include "queue/task.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 
@@ -140,7 +141,7 @@ __attribute__((noreturn)) static void usage(void)
     fputs("usage: queue_worker --db URL [--beat-db URL] [--listen-db URL] [--queue chaos]\n"
           "  [--channel chaos] [--batch 50] [--batch-max 50] [--concurrency 4]\n"
           "  [--threads 4] [--conns 0] [--poll-ms 1000] [--drain-ms 25000] [--timeout-ms 0]\n"
-          "  [--log debug|info|warn|error] [--deaf] [--until-idle]\n",
+          "  [--log debug|info|warn|error] [--deaf] [--ledger FILE] [--until-idle]\n",
           stderr);
     exit(2);
 }
@@ -182,6 +183,7 @@ enum option_id {
     O_TIMEOUT_MS,
     O_LOG,
     O_DEAF,
+    O_LEDGER,
     O_UNTIL_IDLE
 };
 static const struct option options[] = {
@@ -199,6 +201,7 @@ static const struct option options[] = {
     {"drain-ms", required_argument, NULL, O_DRAIN_MS},
     {"timeout-ms", required_argument, NULL, O_TIMEOUT_MS},
     {"log", required_argument, NULL, O_LOG},
+    {"ledger", required_argument, NULL, O_LEDGER},
     {"deaf", no_argument, NULL, O_DEAF},
     {"until-idle", no_argument, NULL, O_UNTIL_IDLE},
     {0},
@@ -257,6 +260,12 @@ static void set_option(struct worker *w, int id, const char *text)
     case O_LOG:
         set_log(text);
         break;
+    case O_LEDGER:
+        w->task.ledger = open(text, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
+        if (w->task.ledger < 0) {
+            usage();
+        }
+        break;
     case O_DEAF:
         w->deaf = true;
         break;
@@ -277,7 +286,7 @@ static void read_options(struct worker *w, int argc, char **argv)
                  .concurrency = 4,
                  .poll_ms = 1000,
                  .drain_ms = 25000},
-        .task = {.batch_max = 50},
+        .task = {.batch_max = 50, .ledger = -1},
         .threads = 4,
     };
     /* The application name tells a proxy which connection is which. */

@@ -96,11 +96,25 @@ static int refuse(const struct task_flow *t, size_t i, struct err *err)
     return 0;
 }
 
+/* One write for each, so that no two processes mix theirs. */
+static void note_start(const struct task_flow *t)
+{
+    for (size_t i = 0; i < t->b->n; i++) {
+        char line[64];
+        int n = snprintf(line, sizeof(line), "%s %lld %d\n", t->b->kind->name,
+                         (long long)t->b->job[i].id, t->b->job[i].attempt);
+        (void)!write(t->conf->ledger, line, (size_t)n);
+    }
+}
+
 static enum flow_next task_read(struct flow *f)
 {
     struct task_flow *t = task_of(f);
     if (kind_is(t, "noop")) {
         return flow_goto(f, task_STEP_save);
+    }
+    if (t->conf->ledger >= 0) {
+        note_start(t);
     }
     t->task = arena_new_array(f->arena, struct task, t->b->n);
     for (size_t i = 0; i < t->b->n; i++) {

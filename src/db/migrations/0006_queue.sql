@@ -98,7 +98,8 @@ CREATE TABLE q.cron (
     paused boolean NOT NULL DEFAULT false,
     next_at timestamptz NOT NULL,
     last_at timestamptz,                            -- the slot that was enqueued last
-    missed bigint NOT NULL DEFAULT 0                -- slots that passed while nobody ran
+    missed bigint NOT NULL DEFAULT 0,               -- slots that passed while nobody ran
+    problem text                                    -- why it could not be fired: next_at is infinity until somebody mends it
 );
 
 -- Requests that were accepted; the same key again gives the same job for as long as it is kept.
@@ -189,7 +190,8 @@ $$;
 
 -- Adds jobs: an array of objects with queue, kind and, where wanted, payload, prio, max_attempts, run_at, ukey, tenant,
 -- lane, halt, timeout_s, parent. One whose ukey is queued already joins it; that twin is touched, so that it cannot be
--- claimed, and end, before our transaction is seen. Returns ids in no order, the twins' among them.
+-- claimed, and end, before our transaction is seen. Two of one call with one ukey are one job, the first of them. Ids
+-- rise in the order given within a lane. Returns ids in no order, the twins' among them.
 CREATE FUNCTION q.add(jobs jsonb) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
     lanes text[];
@@ -199,33 +201,40 @@ BEGIN
         PERFORM q.lock_lanes(lanes);
     END IF;
     IF lanes IS NULL AND NOT jsonb_path_exists(jobs, '$[*].tenant') THEN
-        RETURN QUERY INSERT INTO q.job AS j (queue, kind, state, prio, max_attempts, run_at, ukey, timeout_s, parent, payload)
+        RETURN QUERY WITH given AS MATERIALIZED (
+            SELECT *, row_number() OVER (PARTITION BY ukey ORDER BY ordinality) AS nth FROM ROWS FROM (jsonb_to_recordset(jobs) AS (
+                queue text, kind text, prio smallint, max_attempts smallint, run_at timestamptz, ukey text,
+                timeout_s integer, parent bigint, payload jsonb)) WITH ORDINALITY
+        )
+        INSERT INTO q.job AS j (queue, kind, state, prio, max_attempts, run_at, ukey, timeout_s, parent, payload)
         SELECT x.queue, x.kind, CASE WHEN x.run_at > now() THEN 'waiting'::q.state ELSE 'ready'::q.state END,
                coalesce(x.prio, 0), coalesce(x.max_attempts, 8), CASE WHEN x.run_at > now() THEN x.run_at END, x.ukey,
                x.timeout_s, x.parent, coalesce(x.payload, '{}')
-        FROM jsonb_to_recordset(jobs) x(queue text, kind text, prio smallint, max_attempts smallint, run_at timestamptz,
-                                        ukey text, timeout_s integer, parent bigint, payload jsonb)
-        ORDER BY x.ukey -- two that add the same keys must not wait for each other
+        FROM given x WHERE x.ukey IS NULL OR x.nth = 1
+        ORDER BY x.ukey, x.ordinality -- two that add the same keys must not wait for each other
         ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = j.last_error
         RETURNING j.id;
         RETURN;
     END IF;
-    RETURN QUERY WITH given AS MATERIALIZED (
-        SELECT * FROM ROWS FROM (jsonb_to_recordset(jobs) AS (
+    RETURN QUERY WITH given AS MATERIALIZED ( -- ids first: what follows is in order of the keys
+        SELECT r.*, row_number() OVER (PARTITION BY ukey ORDER BY ordinality) AS nth
+        FROM (SELECT *, nextval('q.job_id_seq') AS id FROM ROWS FROM (jsonb_to_recordset(jobs) AS (
             queue text, kind text, prio smallint, max_attempts smallint, run_at timestamptz, ukey text, tenant bigint,
-            lane text, halt boolean, timeout_s integer, parent bigint, payload jsonb)) WITH ORDINALITY
+            lane text, halt boolean, timeout_s integer, parent bigint, payload jsonb)) WITH ORDINALITY) r
     ), tenants AS MATERIALIZED (
         SELECT g.queue, coalesce(g.prio, 0::smallint) AS prio, g.tenant, q.fair_base(g.queue, coalesce(g.prio, 0::smallint), g.tenant) AS base
         FROM given g WHERE g.tenant IS NOT NULL GROUP BY 1, 2, 3
     )
-    INSERT INTO q.job AS j (queue, kind, state, prio, fair, max_attempts, run_at, ukey, tenant, lane, halt, timeout_s, parent, payload)
-    SELECT x.queue, x.kind,
+    INSERT INTO q.job AS j (id, queue, kind, state, prio, fair, max_attempts, run_at, ukey, tenant, lane, halt, timeout_s, parent, payload)
+    OVERRIDING SYSTEM VALUE
+    SELECT x.id, x.queue, x.kind,
            CASE WHEN x.lane IS NOT NULL THEN 'blocked'::q.state WHEN x.run_at > now() THEN 'waiting'::q.state ELSE 'ready'::q.state END,
            coalesce(x.prio, 0::smallint),
-           coalesce(t.base + row_number() OVER (PARTITION BY x.queue, x.prio, x.tenant ORDER BY x.ordinality), 0),
+           coalesce(t.base + row_number() OVER (PARTITION BY x.queue, coalesce(x.prio, 0), x.tenant ORDER BY x.ordinality), 0),
            coalesce(x.max_attempts, 8::smallint), CASE WHEN x.run_at > now() THEN x.run_at END, x.ukey, x.tenant, x.lane,
            coalesce(x.halt, false), x.timeout_s, x.parent, coalesce(x.payload, '{}')
     FROM given x LEFT JOIN tenants t ON t.queue = x.queue AND t.prio = coalesce(x.prio, 0) AND t.tenant = x.tenant
+    WHERE x.ukey IS NULL OR x.nth = 1
     ORDER BY x.ukey, x.ordinality
     ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET last_error = j.last_error
     RETURNING j.id;
@@ -260,11 +269,41 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     FROM unnest(ids, athletes) u(id, athlete)
     JOIN (SELECT a, q.fair_base('trails', 10::smallint, a) AS base FROM (SELECT DISTINCT a FROM unnest(athletes) a) d) b
         ON b.a = u.athlete
-    ORDER BY u.id
+    ORDER BY 4 -- as q.add does: two that add the same keys must not wait for each other
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL, attempt = 0;
+$$;
+CREATE OR REPLACE FUNCTION waymark_queue_stats(athletes bigint[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'stats:' || athlete FROM unnest(athletes) athlete));
+    INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
+    SELECT 'trails', 'stats', 20, 'stats:' || u.athlete, u.athlete, jsonb_build_object('athlete', u.athlete)
+    FROM (SELECT DISTINCT a FROM unnest(athletes) a) u(athlete) ORDER BY 4
     ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL, attempt = 0;
 $$;
 
 -- ---- claims -------------------------------------------------------------------------------------
+
+-- How many more of a queue may run, at most so many. Counted from the rows, under a lock: a counter of its own would drift.
+CREATE FUNCTION q.take_room(from_queue text, many integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    cap integer;
+BEGIN
+    SELECT x.max_running INTO cap FROM q.queue x WHERE x.name = from_queue AND x.max_running IS NOT NULL FOR UPDATE;
+    IF FOUND THEN
+        many := least(many, cap - (SELECT count(*) FROM q.job j WHERE j.state = 'running' AND j.queue = from_queue));
+    END IF;
+    RETURN greatest(0, coalesce(many, 0));
+END $$;
+
+-- Those of the kinds that are not paused as a whole: what is paused is not even looked at, however much of it waits.
+CREATE FUNCTION q.unpaused(from_queue text, kinds text[]) RETURNS text[] LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant IS NULL) THEN
+        RETURN kinds;
+    END IF;
+    RETURN ARRAY(SELECT k FROM unnest(kinds) k WHERE NOT EXISTS (
+        SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant IS NULL AND (p.kind IS NULL OR p.kind = k)));
+END $$;
 
 -- The next ready jobs from the cursor on, in order of (prio, fair, id), for an owner. The cursor spares a busy claimer the
 -- index entries of what was done before, which a transaction held open somewhere keeps from being cleaned away. For the
@@ -276,31 +315,33 @@ RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    cap integer;
+    allowed text[] := q.unpaused(from_queue, kinds);
+    room integer;
     ids bigint[];
 BEGIN
-    SELECT x.max_running INTO cap FROM q.queue x WHERE x.name = from_queue AND x.max_running IS NOT NULL FOR UPDATE;
-    IF FOUND THEN -- counted from the rows, under a lock: a counter of its own would drift
-        SELECT least(many, cap - count(*)) INTO many FROM q.job j WHERE j.state = 'running' AND j.queue = from_queue;
-        IF many <= 0 THEN
-            RETURN;
-        END IF;
+    IF allowed = '{}' THEN
+        RETURN;
     END IF;
-    IF EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue) THEN
+    room := q.take_room(from_queue, many);
+    IF room = 0 THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant IS NOT NULL) THEN
         WITH c AS MATERIALIZED (
             SELECT j.id FROM q.job j
-            WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (kinds)
-                AND NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND (p.kind IS NULL OR p.kind = j.kind)
-                                AND (p.tenant IS NULL OR p.tenant = j.tenant))
-            ORDER BY j.prio, j.fair, j.id LIMIT many
+            WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (allowed)
+                AND (j.prio, j.fair, j.id) >= (c_prio, c_fair, c_id)
+                AND NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant = j.tenant
+                                AND (p.kind IS NULL OR p.kind = j.kind))
+            ORDER BY j.prio, j.fair, j.id LIMIT room
             FOR NO KEY UPDATE OF j SKIP LOCKED
         ) SELECT array_agg(c.id) INTO ids FROM c;
     ELSE
         WITH c AS MATERIALIZED (
             SELECT j.id FROM q.job j
-            WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (kinds)
+            WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (allowed)
                 AND (j.prio, j.fair, j.id) >= (c_prio, c_fair, c_id)
-            ORDER BY j.prio, j.fair, j.id LIMIT many
+            ORDER BY j.prio, j.fair, j.id LIMIT room
             FOR NO KEY UPDATE SKIP LOCKED
         ) SELECT array_agg(c.id) INTO ids FROM c;
     END IF;
@@ -332,15 +373,16 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     soonest timestamptz;
 BEGIN
-    UPDATE q.job SET state = 'ready', run_at = NULL
-    WHERE id IN (SELECT id FROM q.job WHERE state = 'waiting' AND queue = of_queue AND run_at <= now()
-                 ORDER BY run_at LIMIT 500 FOR UPDATE SKIP LOCKED);
-    IF EXISTS (SELECT FROM q.cron WHERE next_at <= clock_timestamp() AND NOT paused) THEN
-        PERFORM q.cron_fire();
-    END IF;
+    -- What may wait for others comes first, while we hold nothing that they may want.
     IF EXISTS (SELECT FROM q.job WHERE state = 'running' AND deadline_at < clock_timestamp() - interval '30 seconds') THEN
         PERFORM q.rescue_late(interval '30 seconds'); -- long enough for its own instance to have given it up
     END IF;
+    IF EXISTS (SELECT FROM q.cron WHERE next_at <= clock_timestamp() AND NOT paused) THEN
+        PERFORM q.cron_fire();
+    END IF;
+    UPDATE q.job SET state = 'ready', run_at = NULL
+    WHERE id = ANY (ARRAY(SELECT id FROM q.job WHERE state = 'waiting' AND queue = of_queue AND run_at <= clock_timestamp()
+                          ORDER BY run_at LIMIT 500 FOR UPDATE SKIP LOCKED));
     IF c_fair > 0 THEN
         INSERT INTO q.clock (queue, prio, fair) SELECT of_queue, c_prio, c_fair
         WHERE NOT EXISTS (SELECT FROM q.clock WHERE queue = of_queue AND prio = c_prio) ON CONFLICT DO NOTHING;
@@ -349,7 +391,7 @@ BEGIN
     END IF;
     SELECT least((SELECT run_at FROM q.job WHERE state = 'waiting' AND queue = of_queue ORDER BY run_at LIMIT 1),
                  (SELECT min(next_at) FROM q.cron WHERE NOT paused)) INTO soonest;
-    next_ms := CASE WHEN soonest IS NOT NULL THEN (greatest(0, extract(epoch FROM soonest - clock_timestamp())) * 1000)::bigint END;
+    next_ms := CASE WHEN isfinite(soonest) THEN (greatest(0, extract(epoch FROM soonest - clock_timestamp())) * 1000)::bigint END;
     suspects := EXISTS (SELECT FROM q.job WHERE queue = of_queue AND state = 'ready' AND suspect AND kind = ANY (kinds));
     RETURN NEXT;
 END $$;
@@ -357,18 +399,19 @@ END $$;
 -- ---- ends ---------------------------------------------------------------------------------------
 
 -- The fence, as in 0002, whose join went through all pairs of a batch once its plan was a generic one: jobs are found by
--- their ids alone (an owner means running), and attempts compared by a hash.
+-- their ids alone (an owner means running), in order of id, as all do who lock many; and attempts compared by a hash.
 CREATE OR REPLACE FUNCTION q.finish(ids bigint[], attempts integer[], me bigint) RETURNS void
-LANGUAGE plpgsql SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_nestloop = off SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     n integer;
 BEGIN
     WITH gone AS (
-        DELETE FROM q.job j WHERE j.id = ANY (ids) AND j.owner IS NOT DISTINCT FROM me RETURNING j.*
+        DELETE FROM q.job j WHERE j.id = ANY (ids) AND j.owner IS NOT NULL AND j.owner IS NOT DISTINCT FROM me RETURNING j.*
     )
     INSERT INTO q.done (id, attempt, queue, kind, tenant, owner, outcome, created_at, started_at)
     SELECT g.id, g.attempt, g.queue, g.kind, g.tenant, g.owner, 'done', g.created_at, g.started_at
-    FROM gone g JOIN unnest(ids, attempts) u(id, attempt) ON u.id = g.id AND u.attempt = g.attempt;
+    FROM gone g JOIN (SELECT DISTINCT id, attempt FROM unnest(ids, attempts) x(id, attempt)) u ON u.id = g.id AND u.attempt = g.attempt;
     GET DIAGNOSTICS n = ROW_COUNT;
     IF n <> cardinality(ids) THEN
         RAISE EXCEPTION 'fenced: % of % jobs are no longer ours', cardinality(ids) - n, cardinality(ids)
@@ -384,25 +427,31 @@ BEGIN
     PERFORM q.promote(lanes);
 END $$;
 
--- See 0002. A job that was to be cancelled is; lanes go on.
+-- See 0002. A job that was to be cancelled is; lanes go on. Rows are locked in order of id, as all do who lock many; keys
+-- are taken in their order, as q.add does.
 CREATE OR REPLACE FUNCTION q.requeue(ids bigint[], me bigint, delays float8[], error text, refund boolean, crashed boolean)
-RETURNS integer LANGUAGE plpgsql AS $$
+RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     one record;
     n integer := 0;
+    turn integer;
     alone boolean := crashed AND cardinality(ids) = 1;
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
+    violated text;
 BEGIN
     PERFORM q.lock_lanes(lanes);
+    PERFORM FROM q.job WHERE id = ANY (ids) AND owner = me ORDER BY id FOR NO KEY UPDATE;
     FOR one IN
-        SELECT j.id, j.ukey, j.crashes, j.cancel, u.delay FROM unnest(ids, delays) u(id, delay) JOIN q.job j ON j.id = u.id
-        WHERE j.owner = me AND j.state = 'running' ORDER BY j.id FOR NO KEY UPDATE OF j
+        SELECT j.id, j.ukey, j.crashes, j.cancel, u.delay
+        FROM (SELECT id, max(delay) AS delay FROM unnest(ids, delays) x(id, delay) GROUP BY id) u JOIN q.job j ON j.id = u.id
+        WHERE j.owner = me AND j.state = 'running' ORDER BY j.ukey, j.id
     LOOP
         n := n + 1;
         IF alone AND one.crashes >= 9 THEN
             PERFORM q.bury(ARRAY[one.id], me, 'crashes', coalesce(error, 'its process died ten times while it ran alone'));
             CONTINUE;
         END IF;
+        turn := 0;
         LOOP
             WITH gone AS (
                 DELETE FROM q.job j WHERE j.id = one.id AND (one.cancel
@@ -423,7 +472,13 @@ BEGIN
                 WHERE id = one.id;
                 EXIT;
             EXCEPTION WHEN unique_violation THEN
-                NULL; -- a twin was queued this moment: the next turn of the loop sees it
+                -- A twin was queued this moment: the next turn of the loop sees it. It never would under a snapshot
+                -- older than that.
+                GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+                turn := turn + 1;
+                IF violated <> 'job_ukey' OR turn > 100 THEN
+                    RAISE;
+                END IF;
             END;
         END LOOP;
     END LOOP;
@@ -431,7 +486,8 @@ BEGIN
     RETURN n;
 END $$;
 
-CREATE OR REPLACE FUNCTION q.bury(ids bigint[], me bigint, why text, error text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION q.bury(ids bigint[], me bigint, why text, error text) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
 BEGIN
@@ -454,15 +510,20 @@ CREATE FUNCTION q.rescue_late(grace interval) RETURNS integer LANGUAGE plpgsql A
 DECLARE
     one record;
     n integer := 0;
+    late bigint[];
+    due timestamptz := clock_timestamp() - grace;
 BEGIN
-    FOR one IN
-        SELECT id, owner, attempt, max_attempts FROM q.job
-        WHERE state = 'running' AND deadline_at < clock_timestamp() - grace ORDER BY id LIMIT 100
+    late := ARRAY(SELECT id FROM q.job WHERE state = 'running' AND deadline_at < due ORDER BY deadline_at LIMIT 100);
+    PERFORM q.lock_lanes(ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (late) AND lane IS NOT NULL));
+    FOR one IN -- as they are now: another may have been here, and a job be running anew; one that ends is let go
+        SELECT id, owner, attempt, max_attempts, cancel FROM q.job
+        WHERE id = ANY (late) AND state = 'running' AND deadline_at < due ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
     LOOP
-        IF one.attempt >= one.max_attempts THEN
+        IF one.attempt >= one.max_attempts AND NOT one.cancel THEN
             PERFORM q.bury(ARRAY[one.id], one.owner, 'attempts', 'it was not done by its deadline');
         ELSE
-            PERFORM q.requeue(ARRAY[one.id], one.owner, ARRAY[least(3600, 2 ^ one.attempt)], 'it was not done by its deadline', false, false);
+            PERFORM q.requeue(ARRAY[one.id], one.owner, ARRAY[least(3600, 2 ^ least(one.attempt, 12))],
+                              'it was not done by its deadline', false, false);
         END IF;
         n := n + 1;
     END LOOP;
@@ -471,25 +532,37 @@ END $$;
 
 -- ---- what an operator does ----------------------------------------------------------------------
 
--- Dead letters become jobs again, each with its id and its place in its lane. A twin that is queued already does the work.
+-- Dead letters become jobs again, each with its id and its place in its lane, and behind what its tenant has queued. One
+-- whose twin is queued already leaves as superseded: the twin does the work.
 CREATE FUNCTION q.retry(ids bigint[]) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.dead WHERE id = ANY (ids) AND lane IS NOT NULL);
     n integer;
 BEGIN
     PERFORM q.lock_lanes(lanes);
+    PERFORM FROM q.dead WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
     -- The attempts go on counting: so no two attempts of a job have one number, and the fence holds.
     WITH gone AS (
         DELETE FROM q.dead WHERE id = ANY (ids) RETURNING *
+    ), tenants AS MATERIALIZED (
+        SELECT g.queue, g.prio, g.tenant, q.fair_base(g.queue, g.prio, g.tenant) AS base
+        FROM gone g WHERE g.tenant IS NOT NULL GROUP BY 1, 2, 3
     ), back AS (
-        INSERT INTO q.job (id, queue, kind, state, prio, attempt, max_attempts, suspect, ukey, tenant, lane, halt, timeout_s, parent,
-                           payload, last_error, created_at)
+        INSERT INTO q.job (id, queue, kind, state, prio, fair, attempt, max_attempts, suspect, ukey, tenant, lane, halt, timeout_s,
+                           parent, payload, last_error, created_at)
         OVERRIDING SYSTEM VALUE
-        SELECT id, queue, kind, CASE WHEN lane IS NULL THEN 'ready'::q.state ELSE 'blocked'::q.state END, prio, attempt,
-               least(attempt + 8, 32767), reason = 'crashes', ukey, tenant, lane, halt, timeout_s, parent, payload,
-               last_error, created_at
-        FROM gone ORDER BY prio, id
+        SELECT g.id, g.queue, g.kind, CASE WHEN g.lane IS NULL THEN 'ready'::q.state ELSE 'blocked'::q.state END, g.prio,
+               coalesce(t.base + row_number() OVER (PARTITION BY g.queue, g.prio, g.tenant ORDER BY g.id), 0), g.attempt,
+               least(g.attempt + 8, 32767), g.reason = 'crashes', g.ukey, g.tenant, g.lane, g.halt, g.timeout_s, g.parent, g.payload,
+               g.last_error, g.created_at
+        FROM gone g LEFT JOIN tenants t ON t.queue = g.queue AND t.prio = g.prio AND t.tenant = g.tenant
+        ORDER BY g.ukey, g.id
         ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO NOTHING
+        RETURNING id
+    ), superseded AS (
+        INSERT INTO q.done (id, attempt, queue, kind, tenant, owner, outcome, created_at)
+        SELECT g.id, g.attempt, g.queue, g.kind, g.tenant, g.owner, 'superseded', g.created_at
+        FROM gone g WHERE g.id NOT IN (SELECT b.id FROM back b)
     ), freed AS (
         DELETE FROM q.halted h USING gone g WHERE h.job = g.id
     )
@@ -505,6 +578,7 @@ DECLARE
     n integer;
 BEGIN
     PERFORM q.lock_lanes(lanes);
+    PERFORM FROM q.dead WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
     DELETE FROM q.halted WHERE job = ANY (ids);
     DELETE FROM q.dead WHERE id = ANY (ids);
     GET DIAGNOSTICS n = ROW_COUNT;
@@ -514,23 +588,31 @@ END $$;
 
 -- Jobs that wait are taken out, as cancelled; those that run are asked to stop, and their instance hears of it at its next
 -- beat. Returns how many of either.
-CREATE FUNCTION q.cancel(ids bigint[]) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.cancel(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
     n integer;
-    m integer;
+    total integer := 0;
 BEGIN
     PERFORM q.lock_lanes(lanes);
-    WITH gone AS (
-        DELETE FROM q.job j WHERE j.id = ANY (ids) AND j.state <> 'running' RETURNING j.*
-    )
-    INSERT INTO q.done (id, attempt, queue, kind, tenant, owner, outcome, created_at, started_at)
-    SELECT g.id, g.attempt, g.queue, g.kind, g.tenant, g.owner, 'cancelled', g.created_at, g.started_at FROM gone g;
-    GET DIAGNOSTICS n = ROW_COUNT;
-    UPDATE q.job SET cancel = true WHERE id = ANY (ids) AND state = 'running' AND NOT cancel;
-    GET DIAGNOSTICS m = ROW_COUNT;
+    FOR turn IN 1..100 LOOP -- one may be claimed, or put back, between the two halves
+        WITH mine AS MATERIALIZED (
+            SELECT j.id FROM q.job j WHERE j.id = ANY (ids) AND j.state <> 'running' ORDER BY j.ukey, j.id FOR UPDATE
+        ), gone AS (
+            DELETE FROM q.job j WHERE j.id = ANY (ARRAY(SELECT m.id FROM mine m)) RETURNING j.*
+        )
+        INSERT INTO q.done (id, attempt, queue, kind, tenant, owner, outcome, created_at, started_at)
+        SELECT g.id, g.attempt, g.queue, g.kind, g.tenant, g.owner, 'cancelled', g.created_at, g.started_at FROM gone g;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        total := total + n;
+        PERFORM FROM q.job WHERE id = ANY (ids) AND state = 'running' AND NOT cancel ORDER BY id FOR NO KEY UPDATE;
+        UPDATE q.job SET cancel = true WHERE id = ANY (ids) AND state = 'running' AND NOT cancel;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        total := total + n;
+        EXIT WHEN NOT EXISTS (SELECT FROM q.job WHERE id = ANY (ids) AND (state <> 'running' OR NOT cancel));
+    END LOOP;
     PERFORM q.promote(lanes);
-    RETURN n + m;
+    RETURN total;
 END $$;
 
 -- ---- rates --------------------------------------------------------------------------------------
@@ -558,11 +640,13 @@ BEGIN
     RETURN r;
 END $$;
 
--- How many may be taken now, of a row that was rolled.
+-- How many may be taken now, of a row that was rolled. Nothing at either end of a window: clocks differ to both sides, and
+-- a call that is early by theirs counts in the window that we believe is over.
 CREATE FUNCTION q.rate_room(r q.rate, live boolean) RETURNS integer LANGUAGE sql AS $$
     SELECT CASE
         WHEN r.paused_until > clock_timestamp() THEN 0
         WHEN extract(epoch FROM clock_timestamp()) + r.offset_s > (r.win15 + 1) * 900 - r.guard_s THEN 0
+        WHEN extract(epoch FROM clock_timestamp()) + r.offset_s BETWEEN r.win15 * 900 AND r.win15 * 900 + r.guard_s THEN 0
         WHEN live THEN greatest(0, least(r.cap15 - r.used15, r.capday - r.usedday))
         ELSE greatest(0, least(r.cap15 - round(r.cap15 * r.reserve)::integer - r.used15,
                                r.capday - round(r.capday * r.reserve)::integer - r.usedday)) END
@@ -572,28 +656,32 @@ $$;
 CREATE FUNCTION q.rate_take(of_name text, many integer, live boolean) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     r q.rate := q.rate_roll(of_name);
-    n integer;
+    n integer := greatest(0, coalesce(many, 0));
 BEGIN
     IF r.name IS NULL THEN
-        RETURN many;
+        RETURN n;
     END IF;
-    n := least(many, q.rate_room(r, live));
+    n := least(n, q.rate_room(r, live));
     UPDATE q.rate SET win15 = r.win15, used15 = r.used15 + n, winday = r.winday, usedday = r.usedday + n WHERE name = of_name;
     RETURN n;
 END $$;
 
--- Milliseconds until there may be room again; 0: there is now.
+-- Milliseconds until there may be room again, an hour at most; 0: there is now.
 CREATE FUNCTION q.rate_wait_ms(of_name text, live boolean) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     r q.rate := q.rate_roll(of_name);
     e float8 := extract(epoch FROM clock_timestamp()) + r.offset_s;
     full_day boolean := r.usedday >= CASE WHEN live THEN r.capday ELSE r.capday - round(r.capday * r.reserve)::integer END;
+    full15 boolean := r.used15 >= CASE WHEN live THEN r.cap15 ELSE r.cap15 - round(r.cap15 * r.reserve)::integer END;
 BEGIN
     IF r.name IS NULL OR q.rate_room(r, live) > 0 THEN
         RETURN 0;
     END IF;
-    RETURN ceil(1000 * greatest(0.001, CASE WHEN full_day THEN (r.winday + 1) * 86400 - e ELSE (r.win15 + 1) * 900 - e END,
-                                extract(epoch FROM r.paused_until) + r.offset_s - e))::bigint;
+    RETURN ceil(1000 * least(3600, greatest(0.001,
+        CASE WHEN full_day THEN (r.winday + 1) * 86400 + r.guard_s - e
+             WHEN full15 OR e > (r.win15 + 1) * 900 - r.guard_s THEN (r.win15 + 1) * 900 + r.guard_s - e
+             WHEN e >= r.win15 * 900 THEN r.win15 * 900 + r.guard_s - e END,
+        extract(epoch FROM r.paused_until) + r.offset_s - e)))::bigint;
 END $$;
 
 -- What the other side says of limits and use; NULL where it says nothing. server_time: its clock, as of that answer.
@@ -609,8 +697,10 @@ BEGIN
     IF r.name IS NULL THEN
         RETURN;
     END IF;
-    UPDATE q.rate SET win15 = r.win15, winday = r.winday, cap15 = coalesce(greatest(say_cap15, 0), r.cap15),
-        capday = coalesce(greatest(say_capday, 0), r.capday),
+    UPDATE q.rate SET win15 = r.win15, winday = r.winday,
+        -- A limit of none would be the last thing we ever asked and heard: it is not believed.
+        cap15 = CASE WHEN say_cap15 > 0 THEN say_cap15 ELSE r.cap15 END,
+        capday = CASE WHEN say_capday > 0 THEN say_capday ELSE r.capday END,
         -- An answer from the last window says nothing about this one.
         used15 = CASE WHEN server_time IS NULL OR floor(extract(epoch FROM server_time) / 900) = r.win15
                       THEN greatest(r.used15, say_used15) ELSE r.used15 END,
@@ -639,12 +729,20 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     r q.rate;
-    room integer := many;
+    allowed text[] := q.unpaused(from_queue, kinds);
+    room integer;
     n integer := 0;
 BEGIN
-    IF NOT EXISTS (SELECT FROM q.job j WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (kinds)) THEN
+    IF NOT EXISTS (SELECT FROM q.job j WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (allowed)) THEN
         RETURN; -- nobody waits for tokens: leave the row alone
     END IF;
+    timeouts := ARRAY(SELECT timeouts[array_position(kinds, k)] FROM unnest(allowed) k);
+    kinds := allowed;
+    many := q.take_room(from_queue, many);
+    IF many = 0 THEN
+        RETURN;
+    END IF;
+    room := many;
     r := q.rate_roll(of_rate);
     IF r.name IS NOT NULL THEN
         room := least(many, q.rate_room(r, true));
@@ -659,11 +757,17 @@ BEGIN
         GET DIAGNOSTICS room = ROW_COUNT;
         n := n + room;
     END IF;
+    IF r.name IS NOT NULL AND n > 0 THEN
+        -- Claims may commit without waiting for the disk, tokens may not: what they are spent on happens elsewhere, and a
+        -- crash here does not undo it.
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
     IF r.name IS NOT NULL THEN
         UPDATE q.rate SET win15 = r.win15, used15 = r.used15 + n, winday = r.winday, usedday = r.usedday + n WHERE name = of_rate;
     END IF;
 END $$;
 
+-- The part of q.take_rated that claims. Kinds and queues that are paused as a whole are its caller's business.
 CREATE FUNCTION q.take_below(from_queue text, many integer, me bigint, kinds text[], timeouts integer[], max_prio smallint)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
@@ -673,8 +777,8 @@ BEGIN
     RETURN QUERY WITH c AS MATERIALIZED (
         SELECT j.id FROM q.job j
         WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (kinds) AND j.prio <= max_prio
-            AND NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND (p.kind IS NULL OR p.kind = j.kind)
-                            AND (p.tenant IS NULL OR p.tenant = j.tenant))
+            AND NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant = j.tenant
+                            AND (p.kind IS NULL OR p.kind = j.kind))
         ORDER BY j.prio, j.fair, j.id LIMIT many
         FOR NO KEY UPDATE OF j SKIP LOCKED
     )
@@ -694,76 +798,129 @@ CREATE FUNCTION q.cron_day(c q.cron, d timestamp) RETURNS boolean LANGUAGE sql I
                 ELSE extract(day FROM d)::smallint = ANY (c.days) AND extract(dow FROM d)::smallint = ANY (c.weekdays) END
 $$;
 
--- The first moment after `after` that the schedule names, NULL if there is none within five years. It goes through real
--- time and looks at the zone's clock: an hour that comes twice counts twice only for schedules that do not name hours, and
--- a time that the clock jumps over happens at the jump.
+-- The first moment after `after` that the schedule names, NULL if there is none within forty years (29 February, and on a
+-- certain day of the week, comes every 28, and 1900 had none). It goes through real time and looks at the zone's clock: an
+-- hour that comes twice counts twice only for schedules that do not name hours, and a time that the clock jumps over
+-- happens at the jump.
 CREATE FUNCTION q.cron_next(c q.cron, after timestamptz) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    t timestamptz := date_trunc('minute', after) + interval '1 minute';
-    last timestamptz := after + interval '5 years';
-    l timestamp;
+    t timestamptz := date_trunc('minute', after, 'UTC');
+    l timestamp := t AT TIME ZONE c.tz; -- what its clock shows
+    last timestamptz := after + interval '40 years';
+    step interval;
     u timestamptz;
-    would timestamp; -- what the zone's clock would show at u had nobody turned it
-    now_shows timestamp;
+    shows timestamp;
+    back interval; -- what its clock was turned back within a day
 BEGIN
+    IF after IS NULL OR NOT isfinite(after) THEN
+        RETURN NULL;
+    END IF;
     WHILE t < last LOOP
-        l := t AT TIME ZONE c.tz;
-        IF NOT q.cron_day(c, l) THEN
-            u := (date_trunc('day', l) + interval '1 day') AT TIME ZONE c.tz;
-            t := greatest(u, t + interval '1 minute');
-            CONTINUE;
+        -- As far as nothing can be, but never past the moment at which the clock is turned.
+        step := CASE
+            WHEN extract(month FROM l)::smallint <> ALL (c.months) THEN date_trunc('month', l) + interval '1 month' - l
+            WHEN NOT q.cron_day(c, l) THEN date_trunc('day', l) + interval '1 day' - l
+            WHEN extract(hour FROM l)::smallint <> ALL (c.hours) THEN date_trunc('hour', l) + interval '1 hour' - l
+            ELSE interval '1 minute' END;
+        -- In seconds: days would follow the clock of the session's zone.
+        step := make_interval(secs => extract(epoch FROM step)::float8);
+        shows := (t + step) AT TIME ZONE c.tz;
+        IF shows <> l + step AND step > interval '24 hours' THEN
+            step := make_interval(secs => extract(epoch FROM date_trunc('day', l) + interval '1 day' - l)::float8);
+            shows := (t + step) AT TIME ZONE c.tz;
         END IF;
-        IF extract(hour FROM l)::smallint = ANY (c.hours) AND extract(minute FROM l)::smallint = ANY (c.minutes)
-            AND (c.any_hour OR (t - interval '1 hour') AT TIME ZONE c.tz <> l) THEN
-            RETURN t;
+        IF shows <> l + step AND step > interval '1 hour' THEN
+            step := date_trunc('hour', l) + interval '1 hour' - l;
+            shows := (t + step) AT TIME ZONE c.tz;
         END IF;
-        IF extract(hour FROM l)::smallint = ANY (c.hours) THEN
-            u := t + interval '1 minute';
-        ELSE
-            u := t + (60 - extract(minute FROM l)::integer) * interval '1 minute';
+        IF shows <> l + step THEN
+            step := interval '1 minute';
+            shows := (t + step) AT TIME ZONE c.tz;
         END IF;
-        would := l + (u - t);
-        now_shows := u AT TIME ZONE c.tz;
-        IF NOT c.any_hour AND now_shows > would AND EXISTS (
-                SELECT FROM generate_series(would, now_shows - interval '1 minute', interval '1 minute') g(m)
-                WHERE q.cron_day(c, m) AND extract(hour FROM m)::smallint = ANY (c.hours)
-                    AND extract(minute FROM m)::smallint = ANY (c.minutes)) THEN
+        u := t + step;
+        IF NOT c.any_hour AND shows > l + step AND EXISTS (
+                SELECT FROM generate_series(l + step, shows - interval '1 minute', interval '1 minute') g(m)
+                WHERE extract(hour FROM m)::smallint = ANY (c.hours) AND extract(minute FROM m)::smallint = ANY (c.minutes)
+                    AND q.cron_day(c, m)) THEN
             RETURN u;
         END IF;
         t := u;
+        l := shows;
+        IF extract(minute FROM l)::smallint = ANY (c.minutes) AND extract(hour FROM l)::smallint = ANY (c.hours)
+            AND q.cron_day(c, l) THEN
+            back := ((t - interval '24 hours') AT TIME ZONE c.tz + interval '24 hours') - l;
+            IF c.any_hour OR back <= interval '0' OR (t - back) AT TIME ZONE c.tz <> l THEN
+                RETURN t;
+            END IF;
+        END IF;
     END LOOP;
     RETURN NULL;
 END $$;
 
--- Fires what is due, each slot once whoever looks first; no leader. Slots that passed while nobody looked: none of them is
--- made up for, or one job for all, or one each (at most a hundred).
+-- The slots of a schedule from its next one up to a moment, in order. Of more than a thousand, those of last: the whole
+-- history of a clock that was wrong by years is nobody's wish.
+CREATE FUNCTION q.cron_slots(c q.cron, until timestamptz) RETURNS timestamptz[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    slots timestamptz[] := '{}';
+    late timestamptz[];
+    slot timestamptz := c.next_at;
+    back interval;
+BEGIN
+    WHILE slot <= until AND cardinality(slots) < 1000 LOOP
+        slots := slots || slot;
+        slot := q.cron_next(c, slot);
+    END LOOP;
+    IF slot <= until THEN
+        FOREACH back IN ARRAY ARRAY[interval '2 hours', interval '5 days', interval '300 days'] LOOP
+            late := '{}';
+            slot := q.cron_next(c, greatest(until - back, slots[1]));
+            WHILE slot <= until LOOP
+                late := late || slot;
+                slot := q.cron_next(c, slot);
+            END LOOP;
+            EXIT WHEN cardinality(late) >= 100;
+        END LOOP;
+        slots := ARRAY(SELECT s FROM unnest(slots) s WHERE s < late[1] OR late = '{}') || late;
+    END IF;
+    RETURN slots;
+END $$;
+
+-- Fires one, whose row is locked. Slots that passed while nobody looked: none of them is made up for, or one job for all,
+-- or one each (at most a hundred). Returns how many jobs.
+CREATE FUNCTION q.cron_fire_one(c q.cron) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    t timestamptz := clock_timestamp();
+    slots timestamptz[] := q.cron_slots(c, t);
+    gone bigint := (SELECT count(*) FROM unnest(slots) s WHERE s <= t - interval '1 minute');
+BEGIN
+    slots := CASE c.catchup
+        WHEN 'all' THEN slots[greatest(1, cardinality(slots) - 99):]
+        WHEN 'one' THEN slots[cardinality(slots):]
+        ELSE ARRAY(SELECT s FROM unnest(slots) s WHERE s > t - interval '1 minute' ORDER BY s DESC LIMIT 1) END;
+    PERFORM q.add(coalesce(jsonb_agg(jsonb_build_object('queue', c.queue, 'kind', c.kind, 'prio', c.prio,
+        'ukey', 'cron:' || c.name || CASE WHEN c.catchup = 'all' THEN ':' || extract(epoch FROM s)::bigint ELSE '' END,
+        'payload', c.payload || jsonb_build_object('slot', s)) ORDER BY s), '[]')) FROM unnest(slots) s;
+    UPDATE q.cron SET next_at = coalesce(q.cron_next(c, t), 'infinity'), last_at = coalesce(slots[cardinality(slots)], last_at),
+        missed = missed + gone, problem = NULL WHERE name = c.name;
+    RETURN cardinality(slots);
+END $$;
+
+-- Fires what is due, each slot once whoever looks first; no leader. One that cannot be fired (a zone that is no more) says
+-- why, waits until somebody mends it, and stops nobody else.
 CREATE FUNCTION q.cron_fire() RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     c q.cron;
-    slot timestamptz;
-    following timestamptz;
-    slots timestamptz[];
     n integer := 0;
-    t timestamptz := clock_timestamp();
 BEGIN
-    FOR c IN SELECT * FROM q.cron WHERE next_at <= t AND NOT paused ORDER BY name FOR UPDATE SKIP LOCKED LOOP
-        slots := ARRAY[c.next_at];
-        slot := q.cron_next(c, c.next_at);
-        WHILE slot <= t AND cardinality(slots) < 1000 LOOP
-            slots := slots || slot;
-            slot := q.cron_next(c, slot);
-        END LOOP;
-        following := CASE WHEN slot <= t THEN q.cron_next(c, t) ELSE slot END;
-        slots := CASE c.catchup
-            WHEN 'all' THEN slots[greatest(1, cardinality(slots) - 99):]
-            WHEN 'one' THEN slots[cardinality(slots):]
-            ELSE ARRAY(SELECT s FROM unnest(slots) s WHERE s > t - interval '1 minute' ORDER BY s DESC LIMIT 1) END;
-        PERFORM q.add(coalesce(jsonb_agg(jsonb_build_object('queue', c.queue, 'kind', c.kind, 'prio', c.prio,
-            'ukey', 'cron:' || c.name || CASE WHEN c.catchup = 'all' THEN ':' || extract(epoch FROM s)::bigint ELSE '' END,
-            'payload', c.payload || jsonb_build_object('slot', s))), '[]')) FROM unnest(slots) s;
-        UPDATE q.cron SET next_at = coalesce(following, 'infinity'), last_at = coalesce(slots[cardinality(slots)], last_at),
-            missed = missed + (SELECT count(*) FROM unnest(slots) s WHERE s <= t - interval '1 minute') WHERE name = c.name;
-        n := n + cardinality(slots);
+    FOR c IN SELECT * FROM q.cron WHERE next_at <= clock_timestamp() AND NOT paused ORDER BY name FOR UPDATE SKIP LOCKED LOOP
+        -- The claim that fires may commit without waiting for the disk, and may take the new job with it. Should a crash
+        -- undo all that, the id would be given out again, to another job, while its owner still does this one.
+        PERFORM set_config('synchronous_commit', 'on', true);
+        BEGIN
+            n := n + q.cron_fire_one(c);
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+            UPDATE q.cron SET next_at = 'infinity', problem = SQLERRM WHERE name = c.name;
+        END;
     END LOOP;
     RETURN n;
 END $$;
@@ -771,8 +928,9 @@ END $$;
 -- ---- upkeep -------------------------------------------------------------------------------------
 
 -- History by day: the next days' partitions are made, those past their time dropped, old samples and requests forgotten.
--- Whoever comes first does it; another finds it done. A partition that is being read is dropped another time.
-CREATE FUNCTION q.maintain(keep_days integer) RETURNS integer LANGUAGE plpgsql AS $$
+-- Whoever comes first does it; another finds it done. What somebody reads is left for another time, at once: whoever ends a
+-- job stands in line behind us. Returns how many partitions were made and dropped.
+CREATE FUNCTION q.maintain(keep_days integer) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
     d date;
     part text;
@@ -782,22 +940,26 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(7303) THEN
         RETURN 0;
     END IF;
-    PERFORM set_config('lock_timeout', '2s', true);
     FOR d IN SELECT (now() AT TIME ZONE 'UTC')::date + k FROM generate_series(0, 2) k LOOP
         part := 'done_' || to_char(d, 'YYYYMMDD');
         CONTINUE WHEN to_regclass('q.' || part) IS NOT NULL;
-        EXECUTE format('CREATE TABLE q.%I (LIKE q.done INCLUDING DEFAULTS)', part);
-        -- Nobody may put rows of that day into the default partition while they are moved.
-        LOCK TABLE q.done_default IN SHARE ROW EXCLUSIVE MODE;
-        EXECUTE format('WITH moved AS (DELETE FROM q.done_default WHERE finished_at >= %L AND finished_at < %L RETURNING *)'
-                       ' INSERT INTO q.%I SELECT * FROM moved', d || ' 00:00+00', d + 1 || ' 00:00+00', part);
-        EXECUTE format('ALTER TABLE q.done ATTACH PARTITION q.%I FOR VALUES FROM (%L) TO (%L)', part, d || ' 00:00+00', d + 1 || ' 00:00+00');
-        n := n + 1;
+        BEGIN
+            -- Before anything is done: attaching needs the default one for itself, and it may hold rows of that day.
+            LOCK TABLE q.done_default IN ACCESS EXCLUSIVE MODE;
+            EXECUTE format('CREATE TABLE q.%I (LIKE q.done INCLUDING DEFAULTS)', part);
+            EXECUTE format('WITH moved AS (DELETE FROM q.done_default WHERE finished_at >= %L AND finished_at < %L RETURNING *)'
+                           ' INSERT INTO q.%I SELECT * FROM moved', d || ' 00:00+00', d + 1 || ' 00:00+00', part);
+            EXECUTE format('ALTER TABLE q.done ATTACH PARTITION q.%I FOR VALUES FROM (%L) TO (%L)', part, d || ' 00:00+00', d + 1 || ' 00:00+00');
+            n := n + 1;
+        EXCEPTION WHEN lock_not_available THEN
+            EXIT;
+        END;
     END LOOP;
     FOR old IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'q.done'::regclass AND c.relname ~ '^done_\d{8}$'
-            AND to_date(substr(c.relname, 6), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - keep_days
+            AND substr(c.relname, 6) < to_char((now() AT TIME ZONE 'UTC')::date - greatest(keep_days, 0), 'YYYYMMDD')
+        ORDER BY 1
     LOOP
         BEGIN
             EXECUTE format('DROP TABLE q.%I', old.relname);

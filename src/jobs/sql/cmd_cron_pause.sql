@@ -1,0 +1,15 @@
+-- Schedules that do not come for a time, or come again: then from now on, what passed meanwhile was not wanted. The answer:
+-- those that there are.
+-- $1 text[] names
+-- $2 boolean paused
+-- $3 text who
+-- $4 text command
+WITH told AS (
+    UPDATE q.cron c SET paused = $2,
+        next_at = CASE WHEN c.paused AND NOT $2 THEN coalesce(q.cron_next(c, clock_timestamp()), 'infinity') ELSE c.next_at END
+    WHERE name = ANY ($1) RETURNING name
+), said AS (
+    INSERT INTO q.audit (who, command, filter, jobs)
+    SELECT $3, $4, jsonb_build_object('names', jsonb_agg(name)), 0 FROM told HAVING count(*) > 0
+)
+SELECT name FROM told
