@@ -60,7 +60,7 @@ static enum flow_next beat_send(struct flow *f)
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
     b->sent_ms = jobs__now(q);
-    db_unit_init(&b->u, q->beat_pool, f->arena, q->owner ? DB_ASYNC_COMMIT : 0);
+    db_unit_init(&b->u, q->beat_pool, f->arena, 0);
     if (q->owner == 0) {
         add_register(q, &b->u);
     } else {
