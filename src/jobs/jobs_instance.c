@@ -146,6 +146,8 @@ static void settle_owner(struct jobs *q, const struct db_unit *u)
     bool stopped = db_get_i64(u, 0, 0, COL_FLAG) != 0;
     if (stopped != q->stopped) {
         q->stopped = stopped;
+        q->look = q->due = true; /* what came meanwhile, perhaps without a word */
+        jobs__rewind(q);
         log_info(stopped ? "drained by an operator: nothing more is claimed"
                          : "no longer drained: claiming again",
                  L_I("instance", q->owner));
