@@ -91,8 +91,13 @@ static enum flow_next up_server(struct flow *f)
 {
     struct up_flow *u = up_of(f);
     const char *url = config_str(u->app->config, "database.url");
+    const char *direct = config_str(u->app->config, "database.direct_url");
     if (url && *url) {
-        u->app->db.url = url;
+        u->app->db.url = u->app->work_db.url = url;
+        if (direct && *direct) {
+            u->app->db.url = direct;
+            u->app->work_db.pooled = true;
+        }
         flow_call(db_wait_flow(f->loop, &u->app->db, u->wait_ms, tell_waiting, NULL), &u->op);
     } else {
         struct db_cluster_conf conf = {
@@ -119,7 +124,7 @@ static enum flow_next up_schema(struct flow *f)
 {
     struct up_flow *u = up_of(f);
     if (u->app->cluster) {
-        u->app->db.url = db_cluster_url(u->app->cluster);
+        u->app->db.url = u->app->work_db.url = db_cluster_url(u->app->cluster);
     }
     const struct db_migrate_opts opts = {
         .check_only = u->schema == APP_SCHEMA_CHECK && !u->app->cluster,
@@ -132,7 +137,7 @@ static enum flow_next up_schema(struct flow *f)
 static enum flow_next up_pool(struct flow *f)
 {
     struct app *app = up_of(f)->app;
-    app->pool = db_pool_open(f->loop, &app->db);
+    app->pool = db_pool_open(f->loop, &app->work_db);
     return FLOW_DONE;
 }
 
@@ -148,6 +153,7 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
         .idle_close_ms = 60000,
         .application_name = "waymark",
     };
+    app->work_db = app->db;
     struct up_flow *u = flow_new(app->loop, &up_def, sizeof(*u), 0);
     u->app = app;
     u->schema = schema;

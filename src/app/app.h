@@ -28,7 +28,8 @@ struct config *app_config_load(const char *file, char *const *environ_,
 struct app {
     struct loop *loop;
     const struct config *config;
-    struct db_conf db;
+    struct db_conf db;          /* the server itself */
+    struct db_conf work_db;     /* for the pool: the same, or a pooler before it */
     struct db_cluster *cluster; /* NULL: a database was configured */
     struct db_pool *pool;
     struct trails *trails; /* these two only after app_open_work */

@@ -13,6 +13,10 @@ const struct config_key app_config_keys[] = {
      .legacy = "POSTGRES_CONNECTION_STRING|POSTGRES_CONNECTION_URL",
      .doc = "connection string or postgres:// URL of your PostgreSQL; empty: Waymark runs a "
             "private one itself"},
+    {.name = "database.direct_url",
+     .type = CONFIG_SECRET,
+     .doc = "where url leads to a pooler in transaction mode (pgbouncer): the server itself, for "
+            "LISTEN, the heartbeat and migrations"},
     {.name = "database.channel",
      .type = CONFIG_STRING,
      .fallback = "processing",

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/fault.h"
 #include "base/poison.h"
 
 #define MUST_CHECK                      __attribute__((warn_unused_result))

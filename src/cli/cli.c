@@ -18,6 +18,26 @@ static const struct {
     {"wait", NULL, "first wait until everything that waits is done, with a bar", false, NULL},
     {"svg", "FILE", "draw covered and uncovered stretches into this file", false, NULL},
     {"retry-dead", NULL, "first put back what failed for good", false, NULL},
+    {"queue", "Q", "jobs of this queue", false, NULL},
+    {"kind", "K", "jobs of this kind", false, NULL},
+    {"state", "S", "ready, waiting, blocked, running, dead or done; several with commas", false,
+     NULL},
+    {"error", "TEXT", "jobs whose last error has this in it", false, NULL},
+    {"older", "T", "added, or dead, or done, at least so long ago (90s, 2h, 30d)", false, NULL},
+    {"newer", "T", "added, or dead, or done, at most so long ago", false, NULL},
+    {"limit", "N", "at most so many; default 50", false, NULL},
+    {"to", "QUEUE", "the queue they go to", false, NULL},
+    {"all", NULL, "all there are, without any other choice", false, NULL},
+    {"dry-run", NULL, "only tell how many it would be", false, NULL},
+    {"undo", NULL, "take it back: it may claim again", false, NULL},
+    {"tz", "ZONE", "time zone of the schedule, as Europe/Zurich; default UTC", false, NULL},
+    {"payload", "JSON", "a JSON object for the job", false, NULL},
+    {"catchup", "HOW", "for times that passed while nobody ran: none, one (default) or all", false,
+     NULL},
+    {"prio", "N", "lower first; 0 to 9 is live work; default 0", false, NULL},
+    {"cap15", "N", "at most so many in a quarter of an hour", false, NULL},
+    {"capday", "N", "at most so many in a day (UTC)", false, NULL},
+    {"reserve", "SHARE", "of them, kept for live work; default 0.3", false, NULL},
     {"batch-size", "N", "activities in one transaction", false, "processor.batch_size"},
     {"concurrency", "N", "batches in flight", false, "processor.concurrency"},
     {"interval", "T", "look for forgotten work this often (90s, 1h30m)", false,
@@ -99,6 +119,156 @@ const struct cli_command cli_commands[] = {
      .summary = "what is stored, what waits, who works",
      .body = cli_status,
      .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs list",
+     .operands = "[ID...]",
+     .max_operands = -1,
+     .options = "queue kind athlete error older newer state limit",
+     .summary = "jobs: what runs, what is dead, what else there is; --state done: history",
+     .check = cli_jobs_list_check,
+     .body = cli_jobs_list,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs show",
+     .operands = "ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .options = "",
+     .summary = "all that is known of one job",
+     .check = cli_jobs_show_check,
+     .body = cli_jobs_show,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs retry",
+     .operands = "[ID...]",
+     .max_operands = -1,
+     .options = "queue kind athlete error older newer state all dry-run",
+     .summary = "put dead letters back, and make jobs that wait ready now",
+     .check = cli_jobs_change_check,
+     .body = cli_jobs_change,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs cancel",
+     .operands = "[ID...]",
+     .max_operands = -1,
+     .options = "queue kind athlete error older newer state all dry-run",
+     .summary = "take jobs out; those that run are asked to stop",
+     .check = cli_jobs_change_check,
+     .body = cli_jobs_change,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs discard",
+     .operands = "[ID...]",
+     .max_operands = -1,
+     .options = "queue kind athlete error older newer all dry-run",
+     .summary = "throw dead letters away",
+     .check = cli_jobs_change_check,
+     .body = cli_jobs_change,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs purge",
+     .operands = "[ID...]",
+     .max_operands = -1,
+     .options = "queue kind athlete older newer all dry-run",
+     .summary = "forget finished jobs",
+     .check = cli_jobs_change_check,
+     .body = cli_jobs_change,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs move",
+     .operands = "[ID...]",
+     .max_operands = -1,
+     .options = "queue kind athlete error older newer state to all dry-run",
+     .summary = "put jobs that do not run into another queue",
+     .check = cli_jobs_change_check,
+     .body = cli_jobs_change,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs pause",
+     .operands = "",
+     .options = "queue kind athlete",
+     .summary = "claim nothing of a queue, or of a kind or an athlete in it",
+     .check = cli_jobs_pause_check,
+     .body = cli_jobs_pause,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs resume",
+     .operands = "",
+     .options = "queue kind athlete all",
+     .summary = "claim it again; --all: every pause of the queue ends",
+     .check = cli_jobs_pause_check,
+     .body = cli_jobs_resume,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs drain",
+     .operands = "INSTANCE",
+     .min_operands = 1,
+     .max_operands = 1,
+     .options = "undo",
+     .summary = "let an instance claim nothing more, and wait until it runs nothing",
+     .check = cli_jobs_drain_check,
+     .body = cli_jobs_drain,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs cron list",
+     .operands = "",
+     .options = "",
+     .summary = "schedules, and when they come",
+     .body = cli_jobs_cron_list,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs cron add",
+     .operands = "NAME SPEC",
+     .min_operands = 2,
+     .max_operands = 2,
+     .options = "queue kind tz payload catchup prio",
+     .summary = "a job at times as in crontab: '30 4 * * 1', @daily",
+     .check = cli_jobs_cron_add_check,
+     .body = cli_jobs_cron_add,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs cron remove",
+     .operands = "NAME...",
+     .min_operands = 1,
+     .max_operands = -1,
+     .options = "",
+     .summary = "remove schedules",
+     .body = cli_jobs_cron_remove,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs cron pause",
+     .operands = "NAME...",
+     .min_operands = 1,
+     .max_operands = -1,
+     .options = "",
+     .summary = "let schedules rest",
+     .body = cli_jobs_cron_pause,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs cron resume",
+     .operands = "NAME...",
+     .min_operands = 1,
+     .max_operands = -1,
+     .options = "",
+     .summary = "let schedules go on from now",
+     .body = cli_jobs_cron_pause,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs cron run",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .options = "",
+     .summary = "add the job of a schedule now",
+     .body = cli_jobs_cron_run,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs rates list",
+     .operands = "",
+     .options = "",
+     .summary = "limits, and what is left of them",
+     .body = cli_jobs_rates_list,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs rates set",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .options = "cap15 capday reserve",
+     .summary = "limit the jobs that use a rate, over all instances",
+     .check = cli_jobs_rates_set_check,
+     .body = cli_jobs_rates_set,
+     .schema = APP_SCHEMA_CHECK},
+    {.name = "jobs rates remove",
+     .operands = "NAME...",
+     .min_operands = 1,
+     .max_operands = -1,
+     .options = "",
+     .summary = "remove limits",
+     .body = cli_jobs_rates_remove,
+     .schema = APP_SCHEMA_CHECK},
     {.name = "config check",
      .operands = "",
      .options = "",
@@ -121,7 +291,7 @@ static void list_commands(const char *group, FILE *out)
         if (!group || (strncmp(cmd->name, group, n) == 0 && cmd->name[n] == ' ')) {
             char line[64];
             snprintf(line, sizeof(line), "%s %s", cmd->name, cmd->operands);
-            fprintf(out, "  %-24s %s\n", line, cmd->summary);
+            fprintf(out, "  %-26s %s\n", line, cmd->summary);
         }
     }
 }
@@ -286,18 +456,31 @@ static int parse(struct cli *c, int argc, char **argv, int at)
     return 0;
 }
 
+/* How many words of the name the arguments start with; 0 if not all of them. */
+static int match_words(const char *name, int argc, char **argv)
+{
+    int words = 0;
+    for (const char *p = name; *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        const char *arg = words + 1 < argc ? argv[words + 1] : "";
+        if (strlen(arg) != n || strncmp(arg, p, n) != 0) {
+            return 0;
+        }
+        words++;
+        p += n;
+    }
+    return words;
+}
+
 /* The longest command whose words the arguments start with. */
 static const struct cli_command *find_command(int argc, char **argv, int *words)
 {
     const struct cli_command *found = NULL;
     for (size_t i = 0; i < cli_command_count; i++) {
-        const char *space = strchr(cli_commands[i].name, ' ');
-        size_t n = space ? (size_t)(space - cli_commands[i].name) : strlen(cli_commands[i].name);
-        bool first =
-            argc > 1 && strlen(argv[1]) == n && strncmp(argv[1], cli_commands[i].name, n) == 0;
-        if (first && (!space || (argc > 2 && strcmp(argv[2], space + 1) == 0))) {
+        int n = match_words(cli_commands[i].name, argc, argv);
+        if (n > *words) {
             found = &cli_commands[i];
-            *words = space ? 2 : 1;
+            *words = n;
         }
     }
     return found;

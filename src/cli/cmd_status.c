@@ -1,5 +1,5 @@
 /* waymark status, waymark migrate. */
-#include "cli/internal.h"
+#include "cli/cmd_jobs.h"
 #include "store/store.h"
 
 /* ---- migrate ------------------------------------------------------------------------- */
@@ -40,6 +40,7 @@ struct status_flow {
     struct cli *c;
     struct db_unit u;
     struct db_unit counts; /* between two full looks */
+    struct db_unit queue;  /* what only the page shows */
     int64_t asked_ms;      /* the last full one */
     struct timer_op pause;
     struct cli_progress progress; /* of --wait */
@@ -52,6 +53,7 @@ struct status_flow {
     STEP(status, wait)  /* with --wait, until nothing is left to do */                             \
     STEP(status, count) /* -> ask, when a full look is due */                                      \
     STEP(status, judge) /* -> ask when the queue is empty, else pause -> count */                  \
+    STEP(status, look)                                                                             \
     STEP(status, show)
 FLOW_STEPS(status, STATUS_STEPS);
 
@@ -110,7 +112,7 @@ static enum flow_next status_wait(struct flow *f)
 {
     struct status_flow *s = container_of(f, struct status_flow, f);
     if (!cli_option(s->c, "wait")) {
-        return flow_goto(f, status_STEP_show);
+        return flow_goto(f, status_STEP_look);
     }
     /* An activity to match, or one to match with a new route. */
     uint64_t left =
@@ -124,7 +126,7 @@ static enum flow_next status_wait(struct flow *f)
     if (under_way(&s->u, CALL_COUNTS) == 0 && settled) {
         cli_progress_set(&s->progress, s->most - left, s->most);
         cli_progress_end(&s->progress);
-        return flow_goto(f, status_STEP_show);
+        return flow_goto(f, status_STEP_look);
     }
     if (nobody_comes(s)) {
         (void)err_set(&f->err, ERR_DATA, ERR_RETRY,
@@ -164,9 +166,13 @@ static enum flow_next status_judge(struct flow *f)
     return flow_wait(f, &s->pause.op, status_STEP_count, 0);
 }
 
-static const char *text_i64(struct cli *c, int64_t v)
+static enum flow_next status_look(struct flow *f)
 {
-    return arena_printf(c->arena, "%lld", (long long)v);
+    struct status_flow *s = container_of(f, struct status_flow, f);
+    db_unit_init(&s->queue, s->c->app.pool, f->arena, DB_READONLY);
+    cli__status_add_queue(&s->queue);
+    db_submit(&s->queue);
+    return flow_wait(f, &s->queue.op, status_STEP_show, 60000);
 }
 
 static const char *count_of(struct cli *c, int64_t n, const char *one, const char *many)
@@ -174,37 +180,19 @@ static const char *count_of(struct cli *c, int64_t n, const char *one, const cha
     return arena_printf(c->arena, "%lld %s", (long long)n, n == 1 ? one : many);
 }
 
-static void show_queue(struct cli *c, const struct db_unit *u)
+static void show_dead(struct cli *c, const struct db_unit *u)
 {
-    static const char *const head[] = {"jobs", ">ready", ">running", ">waiting", ">dead"};
-    struct cli_table t;
-    int n = db_rows(u, CALL_COUNTS);
-    if (n == 0) {
-        puts("\nThe queue is empty.");
-        return;
-    }
-    cli_table_init(&t, c->arena, head, COUNT_OF(head));
-    for (int i = 0; i < n; i++) {
-        const char **cell = cli_table_row(&t);
-        cell[0] = db_get_text(u, CALL_COUNTS, i, 0, c->arena);
-        cell[1] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 1));
-        cell[2] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 2));
-        cell[3] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 3));
-        cell[4] = text_i64(c, db_get_i64(u, CALL_COUNTS, i, 5));
-    }
-    putchar('\n');
-    cli_table_print(&t, stdout);
     for (int i = 0; i < db_rows(u, CALL_DEAD); i++) {
         printf("dead: %lld x %s: %s\n", (long long)db_get_i64(u, CALL_DEAD, i, 1),
-               db_get_text(u, CALL_DEAD, i, 0, c->arena),
+               arena_tame(c->arena, db_get_text(u, CALL_DEAD, i, 0, c->arena)),
                text_tame(db_get_text(u, CALL_DEAD, i, 2, c->arena)));
     }
 }
 
-static void show_instances(struct cli *c, const struct db_unit *u)
+static void show_instances(struct cli *c, const struct db_unit *u, const struct db_unit *queue)
 {
-    static const char *const head[] = {">instance", "host",  ">pid",
-                                       "version",   "since", ">last beat"};
+    static const char *const head[] = {">instance", "host",   ">pid",     "version",   "since",
+                                       "queue",     ">slots", ">running", ">last beat"};
     struct cli_table t;
     int n = db_rows(u, CALL_INSTANCES);
     if (n == 0) {
@@ -214,14 +202,20 @@ static void show_instances(struct cli *c, const struct db_unit *u)
     cli_table_init(&t, c->arena, head, COUNT_OF(head));
     for (int i = 0; i < n; i++) {
         const char **cell = cli_table_row(&t);
+        int64_t id = db_get_i64(u, CALL_INSTANCES, i, 0);
+        struct status_slots slots = cli__status_slots(c, queue, id);
         char since[40];
-        cell[0] = text_i64(c, db_get_i64(u, CALL_INSTANCES, i, 0));
+        cell[0] = cli__jobs_i64(c, id);
         cell[1] = db_get_text(u, CALL_INSTANCES, i, 1, c->arena);
-        cell[2] = text_i64(c, db_get_i64(u, CALL_INSTANCES, i, 2));
+        cell[2] = cli__jobs_i64(c, db_get_i64(u, CALL_INSTANCES, i, 2));
         cell[3] = db_get_text(u, CALL_INSTANCES, i, 3, c->arena);
         cell[4] =
             arena_strdup(c->arena, time_format_iso(db_get_time_us(u, CALL_INSTANCES, i, 5), since));
-        cell[5] = arena_printf(c->arena, "%.1f s ago",
+        cell[5] = slots.queue ? slots.queue : "";
+        cell[6] = cli__jobs_i64(c, slots.slots);
+        cell[7] = arena_printf(c->arena, "%lld%s", (long long)slots.running,
+                               slots.draining ? ", draining" : "");
+        cell[8] = arena_printf(c->arena, "%.1f s ago",
                                (double)db_get_i64(u, CALL_INSTANCES, i, 6) / 1000);
     }
     putchar('\n');
@@ -239,7 +233,7 @@ static char *address_of(const struct cli *c)
     return url;
 }
 
-static void show_text(struct cli *c, const struct db_unit *u)
+static void show_text(struct cli *c, const struct db_unit *u, const struct db_unit *queue)
 {
     int64_t v[8];
     for (int i = 0; i < 8; i++) {
@@ -262,11 +256,13 @@ static void show_text(struct cli *c, const struct db_unit *u)
                count_of(c, v[5], "activity", "activities"));
     }
     mem_free(url);
-    show_queue(c, u);
-    show_instances(c, u);
+    cli__status_show_queue(c, queue);
+    show_dead(c, u);
+    cli__status_show_rates(c, queue);
+    show_instances(c, u, queue);
 }
 
-static void show_json(struct cli *c, const struct db_unit *u)
+static void show_json(struct cli *c, const struct db_unit *u, const struct db_unit *queue)
 {
     static const char *const name[] = {
         "athletes",     "activities",          "routes", "activities_to_match",
@@ -281,24 +277,20 @@ static void show_json(struct cli *c, const struct db_unit *u)
     for (int i = 0; i < (int)COUNT_OF(name); i++) {
         jo_i64(&j, name[i], db_get_i64(u, CALL_OVERVIEW, 0, i));
     }
-    jo_begin_array(&j, "jobs");
-    for (int i = 0; i < db_rows(u, CALL_COUNTS); i++) {
-        jo_begin_object(&j, NULL);
-        jo_span(&j, "kind", db_get_span(u, CALL_COUNTS, i, 0));
-        jo_i64(&j, "ready", db_get_i64(u, CALL_COUNTS, i, 1));
-        jo_i64(&j, "running", db_get_i64(u, CALL_COUNTS, i, 2));
-        jo_i64(&j, "waiting", db_get_i64(u, CALL_COUNTS, i, 3));
-        jo_i64(&j, "dead", db_get_i64(u, CALL_COUNTS, i, 5));
-        jo_end_object(&j);
-    }
-    jo_end_array(&j);
+    cli__status_queue_json(&j, queue);
     jo_begin_array(&j, "instances");
     for (int i = 0; i < db_rows(u, CALL_INSTANCES); i++) {
         jo_begin_object(&j, NULL);
+        struct status_slots slots =
+            cli__status_slots(c, queue, db_get_i64(u, CALL_INSTANCES, i, 0));
         jo_i64(&j, "id", db_get_i64(u, CALL_INSTANCES, i, 0));
         jo_span(&j, "host", db_get_span(u, CALL_INSTANCES, i, 1));
         jo_i64(&j, "pid", db_get_i64(u, CALL_INSTANCES, i, 2));
         jo_i64(&j, "beat_age_ms", db_get_i64(u, CALL_INSTANCES, i, 6));
+        jo_str(&j, "queue", slots.queue);
+        jo_i64(&j, "slots", slots.slots);
+        jo_i64(&j, "running", slots.running);
+        jo_bool(&j, "draining", slots.draining);
         jo_end_object(&j);
     }
     jo_end_array(&j);
@@ -310,7 +302,7 @@ static void show_json(struct cli *c, const struct db_unit *u)
 static enum flow_next status_show(struct flow *f)
 {
     struct status_flow *s = container_of(f, struct status_flow, f);
-    (s->c->json ? show_json : show_text)(s->c, &s->u);
+    (s->c->json ? show_json : show_text)(s->c, &s->u, &s->queue);
     return FLOW_DONE;
 }
 
@@ -319,6 +311,7 @@ static void status_end(struct flow *f)
     struct status_flow *s = container_of(f, struct status_flow, f);
     cli_progress_end(&s->progress);
     db_unit_done(&s->counts);
+    db_unit_done(&s->queue);
     db_unit_done(&s->u);
 }
 

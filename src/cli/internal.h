@@ -106,3 +106,24 @@ struct flow *cli_route_list(struct cli *c);
 struct flow *cli_route_show(struct cli *c);
 struct flow *cli_route_gaps(struct cli *c);
 struct flow *cli_route_remove(struct cli *c);
+int cli_jobs_list_check(struct cli *c);
+int cli_jobs_show_check(struct cli *c);
+int cli_jobs_change_check(struct cli *c);
+int cli_jobs_pause_check(struct cli *c);
+int cli_jobs_drain_check(struct cli *c);
+int cli_jobs_cron_add_check(struct cli *c);
+int cli_jobs_rates_set_check(struct cli *c);
+struct flow *cli_jobs_list(struct cli *c);
+struct flow *cli_jobs_show(struct cli *c);
+struct flow *cli_jobs_change(struct cli *c); /* retry, cancel, discard, purge, move */
+struct flow *cli_jobs_pause(struct cli *c);
+struct flow *cli_jobs_resume(struct cli *c);
+struct flow *cli_jobs_drain(struct cli *c);
+struct flow *cli_jobs_cron_list(struct cli *c);
+struct flow *cli_jobs_cron_add(struct cli *c);
+struct flow *cli_jobs_cron_remove(struct cli *c);
+struct flow *cli_jobs_cron_pause(struct cli *c); /* and resume */
+struct flow *cli_jobs_cron_run(struct cli *c);
+struct flow *cli_jobs_rates_list(struct cli *c);
+struct flow *cli_jobs_rates_set(struct cli *c);
+struct flow *cli_jobs_rates_remove(struct cli *c);

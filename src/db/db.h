@@ -38,11 +38,14 @@ struct db_conf {
     int64_t statement_timeout_ms; /* server-side default on each connection */
     int64_t idle_close_ms;        /* close a connection idle this long; 0: keep */
     const char *application_name;
+    /* url leads to a pooler in transaction mode, such as pgbouncer: nothing is prepared and no
+     * setting outlives its transaction. Not for LISTEN, the heartbeat or migrations, which need a
+     * session of their own. */
+    bool pooled;
 };
 /* Copies conf; zero timeouts get defaults (10 s, 30 s). Opens connections only when a unit needs
  * one; open ones keep the loop alive. Host names are resolved by uv_getaddrinfo, several hosts are
- * tried in order (names in a service file are left to libpq, which blocks on them). Not for a
- * pooler in transaction mode: statements are prepared per connection. */
+ * tried in order (names in a service file are left to libpq, which blocks on them). */
 struct db_pool *db_pool_open(struct loop *l, const struct db_conf *conf);
 /* Units still queued or running finish as failed (RETRY). on_closed(ctx) runs when the last handle
  * is closed; the pool is gone by then. */

@@ -21,6 +21,10 @@ static const char setup_sql[] =
     " set_config('TimeZone', 'UTC', false), set_config('client_encoding', 'UTF8', false),"
     " pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
 enum { SETUP_COL_STANDBY = 5 };
+/* Through a pooler each transaction may meet another session, which is not ours to set up. */
+static const char setup_pooled_sql[] =
+    "SELECT '', '', '', '', '',"
+    " pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
 
 static void try_host(struct db_conn *c);
 
@@ -228,8 +232,10 @@ static void setup_start(struct db_conn *c)
         try_next(c);
         return;
     }
+    const char *sql = c->conf->pooled ? setup_pooled_sql : setup_sql;
+    int n = c->conf->pooled ? 0 : (int)COUNT_OF(params);
     if (PQsetnonblocking(c->pg, 1) != 0 ||
-        !PQsendQueryParams(c->pg, setup_sql, COUNT_OF(params), NULL, params, NULL, NULL, 0)) {
+        !PQsendQueryParams(c->pg, sql, n, NULL, params, NULL, NULL, 0)) {
         attempt_failed(c);
         return;
     }
@@ -305,8 +311,8 @@ void db__conn_timer(struct db_conn *c, int64_t ms)
 static void connect_start(struct db_conn *c, const char *addr)
 {
     const struct db__host *h = &c->dsn->host[c->host_at];
-    const char **key = mem_alloc((c->dsn->n + 5) * sizeof(*key));
-    const char **value = mem_alloc((c->dsn->n + 5) * sizeof(*value));
+    const char **key = mem_alloc((c->dsn->n + 6) * sizeof(*key));
+    const char **value = mem_alloc((c->dsn->n + 6) * sizeof(*value));
     size_t n = 0;
     for (; n < c->dsn->n; n++) {
         key[n] = c->dsn->key[n];
@@ -315,6 +321,7 @@ static void connect_start(struct db_conn *c, const char *addr)
     const char *extra[][2] = {{"host", h->name},
                               {"hostaddr", addr},
                               {"port", h->port},
+                              {"client_encoding", "UTF8"},
                               {"fallback_application_name", "waymark"}};
     for (size_t i = 0; i < COUNT_OF(extra); i++) {
         key[n] = extra[i][0];

@@ -6,8 +6,9 @@
  * transaction ROLLBACK Sync
  *
  * PREPAREs go in a segment of their own, so that a statement stays prepared when the transaction
- * does not last. The explicit BEGIN survives its Sync, so a failed transaction is still open,
- * aborted, and needs the ROLLBACK. */
+ * does not last. Through a pooler nothing is prepared, and the timeout is set in every unit: the
+ * next one may meet another session. The explicit BEGIN survives its Sync, so a failed transaction
+ * is still open, aborted, and needs the ROLLBACK. */
 #include "db/internal.h"
 
 static const char *const settings_types[] = {"text", NULL};
@@ -101,6 +102,8 @@ static bool send_prepare(struct db_conn *c, const struct db_stmt *s, unsigned in
 static bool send_prepares(struct db_conn *c, const struct db_unit *u)
 {
     bool any = false, ok = true;
+    if (c->conf->pooled)
+        return true;
     if (u->statement_timeout_ms > 0)
         ok = send_prepare(c, &set_timeout, 0, &any);
     if (ok && u->flags & DB_ASYNC_COMMIT)
@@ -110,30 +113,38 @@ static bool send_prepares(struct db_conn *c, const struct db_unit *u)
     return ok && (!any || send_sync(c));
 }
 
+static bool send_setting(struct db_conn *c, const struct db_stmt *s, const char *value)
+{
+    expect(c, DB__EXPECT_SETTING, 0);
+    return c->conf->pooled
+               ? PQsendQueryParams(c->pg, s->text, s->nparams, NULL, &value, NULL, NULL, 1)
+               : PQsendQueryPrepared(c->pg, s->name, s->nparams, &value, NULL, NULL, 1);
+}
+
 static bool send_settings(struct db_conn *c, const struct db_unit *u)
 {
-    if (u->statement_timeout_ms > 0) {
+    int64_t timeout_ms = u->statement_timeout_ms;
+    if (timeout_ms == 0 && c->conf->pooled)
+        timeout_ms = c->conf->statement_timeout_ms;
+    if (timeout_ms > 0) {
         char text[32];
-        const char *value = text;
-        snprintf(text, sizeof(text), "%lld", (long long)u->statement_timeout_ms);
-        expect(c, DB__EXPECT_SETTING, 0);
-        if (!PQsendQueryPrepared(c->pg, set_timeout.name, 1, &value, NULL, NULL, 1))
+        snprintf(text, sizeof(text), "%lld", (long long)timeout_ms);
+        if (!send_setting(c, &set_timeout, text))
             return false;
     }
-    if (u->flags & DB_ASYNC_COMMIT) {
-        expect(c, DB__EXPECT_SETTING, 0);
-        return PQsendQueryPrepared(c->pg, set_async.name, 0, NULL, NULL, NULL, 1);
-    }
-    return true;
+    return !(u->flags & DB_ASYNC_COMMIT) || send_setting(c, &set_async, NULL);
 }
 
 static bool send_calls(struct db_conn *c, const struct db_unit *u)
 {
     for (unsigned i = 0; i < u->n; i++) {
         const struct db_call *call = u->call[i];
+        const struct db_stmt *s = call->stmt;
         expect(c, DB__EXPECT_CALL, i);
-        if (!PQsendQueryPrepared(c->pg, call->stmt->name, call->stmt->nparams, call->value,
-                                 call->length, call->format, 1))
+        if (c->conf->pooled ? !PQsendQueryParams(c->pg, s->text, s->nparams, call->type,
+                                                 call->value, call->length, call->format, 1)
+                            : !PQsendQueryPrepared(c->pg, s->name, s->nparams, call->value,
+                                                   call->length, call->format, 1))
             return false;
     }
     return true;

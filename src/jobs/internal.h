@@ -14,7 +14,9 @@ enum {
     JOBS_HINT_MS = 50,
     JOBS_FAILED_CLAIM_MS =
         500, /* between claims that fail; the pool spaces its attempts to connect by itself */
+    JOBS_FENCE_MS = 20000,  /* without a beat this long we claim nothing: soon we count as dead */
     JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
+    JOBS_CLAIMS = 4,        /* at once; only while there is more than one of them brings */
     JOBS_DUE_MS = 250,      /* while busy, between looks for what has become due */
     /* The cursor goes back to the start this often, or less: a look from the start takes at most a
      * twentieth of the time, however many dead index entries it has to step over. */
@@ -70,13 +72,16 @@ struct jobs {
     enum jobs_state state;
     int64_t owner; /* 0 while not registered */
 
-    bool look; /* something may be ready */
-    bool dry;  /* the last claim took all there was */
-    bool claiming;
+    bool look;                       /* something may be ready */
+    bool dry;                        /* the last claim took all there was */
+    unsigned claims;                 /* under way */
+    bool lone;                       /* one of them that must be the only one */
+    bool full;                       /* the last one brought all that there was room for */
     bool due;                        /* the next claim looks for what has become due, too */
     int64_t due_ms;                  /* when one last did */
     struct jobs_cursor cursor, last; /* where to claim from; the last job that was claimed */
     int64_t rewind_ms;               /* when the cursor goes back to the start */
+    bool rated;                      /* the last claim brought jobs that spend tokens */
     bool stopped;                    /* an operator has drained this instance: it claims nothing */
     bool suspects;                   /* there are jobs that must run alone */
     bool alone;                      /* one of them is claimed or running: nothing else is */
@@ -101,6 +106,7 @@ struct jobs {
     struct jobs_counts told;               /* as of the last row for the graphs */
 
     struct ticker *beat;
+    int64_t beat_ms; /* when the last one that got through was sent */
     bool beating;
     struct {
         VEC(struct jobs_peer);
@@ -128,7 +134,7 @@ void jobs__poll_in(struct jobs *q, int64_t ms);
 void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err);
 void jobs__db_worked(struct jobs *q, enum jobs_caller who);
 
-/* jobs_claim.c */
+/* jobs_claim.c: one claim, or none if it would have to wait for those under way. */
 void jobs__claim(struct jobs *q);
 
 /* jobs_claim.c: from the start of the order again. */

@@ -168,7 +168,7 @@ static void finish_idle(struct jobs *q)
     bool down =
         q->failing && q->idle_fail_ms > 0 &&
         (q->down_last_ms - q->down_since_ms > q->idle_fail_ms || q->down_err.class == ERR_BUG);
-    bool idle = q->dry && !q->suspects && !q->look && !q->claiming && !q->runs && !q->queued &&
+    bool idle = q->dry && !q->suspects && !q->look && q->claims == 0 && !q->runs && !q->queued &&
                 q->outcomes == 0;
     if (idle || down) {
         struct op *op = q->idle;
@@ -179,7 +179,7 @@ static void finish_idle(struct jobs *q)
 
 static void step_drain(struct jobs *q)
 {
-    if (q->runs || q->outcomes || q->claiming || q->beating || q->sweeping || q->leaving) {
+    if (q->runs || q->outcomes || q->claims > 0 || q->beating || q->sweeping || q->leaving) {
         return;
     }
     /* Claimed and not begun, perhaps by a claim that was under way: still ours in the database, and
@@ -211,11 +211,11 @@ void jobs__pump(struct jobs *q)
     /* With suspects about and their turn come, let what is in flight end first. */
     bool turn = q->dry || jobs__now(q) - q->suspect_ms >= JOBS_SUSPECT_MS;
     bool hold = q->alone || (q->suspects && q->runs && turn);
-    if (q->look && !hold && !q->stopped && !q->claiming && !q->queued &&
-        q->nruns < q->conf.concurrency) {
+    bool fit = !q->stopped && jobs__now(q) - q->beat_ms < JOBS_FENCE_MS;
+    if (!hold && fit && !q->queued) {
         jobs__claim(q);
     }
-    if (!q->claiming && !uv_is_active((uv_handle_t *)&q->poll)) {
+    if (q->claims == 0 && !uv_is_active((uv_handle_t *)&q->poll)) {
         double spread = 0.8 + 0.4 * ((double)(clock_mono_ns() % 1000) / 1000.0);
         jobs__poll_in(q, (int64_t)((double)q->conf.poll_ms * spread));
     }
@@ -256,6 +256,7 @@ void jobs_drain(struct jobs *q, struct op *op)
         return;
     }
     q->state = JOBS_DRAINING;
+    FAULT_POINT("draining");
     ticker_close(q->beat);
     q->beat = NULL;
     uv_timer_stop(&q->poll);

@@ -130,6 +130,23 @@ struct jobs_new {
  * in no order. */
 void jobs_add(struct db_unit *u, const char *queue, const struct jobs_new *job, size_t n);
 
+/* The same for a request that may come twice: the same key gives the same job for as long as it is
+ * kept, and adds nothing. $1 text key, $2 float8 seconds, $3 jsonb the job, an object as q.add
+ * takes them; one row: its id, bigint. */
+extern const struct db_stmt SQL_jobs_add_once;
+
+/* ---- rates --------------------------------------------------------------------------------- */
+
+/* A job of a kind with a rate has one token when it starts. A handler that calls more often takes
+ * more: $1 text rate, $2 integer how many, $3 boolean for live work; one row: how many it got. */
+extern const struct db_stmt SQL_jobs_rate_take;
+/* After an answer, what it says: $1 text rate, integers $2 calls a quarter hour, $3 a day, $4 and
+ * $5 used of these (NULL: it does not say), $6 timestamptz its Date. */
+extern const struct db_stmt SQL_jobs_rate_learn;
+/* After a 429: $1 text rate, $2 boolean if the day is used up and not only the quarter hour. The
+ * flow then fails RETRY, domain HTTP, code 429: its jobs go back with their attempts. */
+extern const struct db_stmt SQL_jobs_rate_full;
+
 /* ---- schedules ----------------------------------------------------------------------------- */
 
 /* A cron expression taken apart: five fields (minute, hour, day of month, month, day of week) of
@@ -172,3 +189,18 @@ extern const struct db_stmt SQL_jobs_counts;
 extern const struct db_stmt SQL_jobs_revive;
 /* The most frequent causes of dead letters: kind text, count bigint, cause text. */
 extern const struct db_stmt SQL_jobs_dead_reasons;
+/* What an operator sees and does, by `waymark jobs` and `waymark status`: their files tell
+ * parameters and columns. Many jobs are gone through in pages, a transaction each: cmd_plan, one of
+ * cmd_page_*, what is done with the page, cmd_audit. */
+extern const struct db_stmt SQL_jobs_cmd_audit, SQL_jobs_cmd_cancel, SQL_jobs_cmd_count,
+    SQL_jobs_cmd_cron_add, SQL_jobs_cmd_cron_check, SQL_jobs_cmd_cron_list, SQL_jobs_cmd_cron_pause,
+    SQL_jobs_cmd_cron_remove, SQL_jobs_cmd_cron_run, SQL_jobs_cmd_discard, SQL_jobs_cmd_drain,
+    SQL_jobs_cmd_drained, SQL_jobs_cmd_find, SQL_jobs_cmd_instances, SQL_jobs_cmd_last_minute,
+    SQL_jobs_cmd_list, SQL_jobs_cmd_move, SQL_jobs_cmd_move_dead, SQL_jobs_cmd_page_dead,
+    SQL_jobs_cmd_page_done, SQL_jobs_cmd_page_job, SQL_jobs_cmd_pause, SQL_jobs_cmd_pauses,
+    SQL_jobs_cmd_plan, SQL_jobs_cmd_purge, SQL_jobs_cmd_rate_remove, SQL_jobs_cmd_rate_set,
+    SQL_jobs_cmd_rates, SQL_jobs_cmd_release, SQL_jobs_cmd_resume, SQL_jobs_cmd_retry,
+    SQL_jobs_cmd_show, SQL_jobs_cmd_show_near, SQL_jobs_cmd_standing;
+/* Tells the instances to look: $1 text channel. jobs_hint for programs without a queue of theirs.
+ */
+extern const struct db_stmt SQL_jobs_hint;

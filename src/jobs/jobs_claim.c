@@ -6,6 +6,9 @@
  * cleaned away. What came meanwhile with an earlier place is found when the cursor goes back to the
  * start: at every hint, poll and short claim, and a few times a second.
  *
+ * While claims bring all that they have room for, up to four are under way at once, as long as they
+ * do nothing but go on from the cursor; SKIP LOCKED keeps them apart. Every other claim is alone.
+ *
  * A suspect, a job whose process died while it ran, is claimed when nothing else is in flight, and
  * nothing else is claimed until it ends: if the process dies again it was this job. */
 #include "jobs/internal.h"
@@ -16,10 +19,12 @@ struct claim_flow {
     struct flow f;
     struct jobs *q;
     int64_t owner; /* who claims: we may register anew meanwhile */
+    bool quick;    /* only from the cursor on: may run beside others of its kind */
     bool suspect;  /* this claim is for one suspect */
     bool rewound;  /* it starts at the start */
     int64_t sent_ms;
     int due;                         /* index of that call, -1: not asked this time */
+    int plain;                       /* of the claim without rates, which the cursor is about */
     unsigned taken[CLAIM_RATES + 1]; /* indexes of the calls that bring jobs */
     size_t ntaken;
     unsigned wait[CLAIM_RATES]; /* of those that tell when a rate has tokens again */
@@ -58,13 +63,13 @@ static size_t known_ids(const struct jobs *q, struct arena *a, int64_t **ret)
     return n;
 }
 
-/* -> ask: only after a claim whose answer never came. No claim is under way now, so whatever runs
+/* -> ask: only after a claim whose answer never came. No other is under way now, so whatever runs
  * under our name and is not among our batches was claimed without our learning of it. */
 static enum flow_next claim_audit(struct flow *f)
 {
     struct claim_flow *c = claim_of(f);
     struct jobs *q = c->q;
-    if (!q->audit || q->outcomes > 0) {
+    if (!q->audit || q->outcomes > 0 || c->quick) {
         return flow_goto(f, claim_STEP_ask);
     }
     int64_t *ids;
@@ -127,6 +132,7 @@ static void add_take(struct claim_flow *c)
 {
     struct jobs *q = c->q;
     struct db_unit *u = &c->u;
+    c->plain = (int)u->n;
     c->taken[c->ntaken++] = u->n;
     db_add(u, &SQL_jobs_take);
     db_p_text(u, q->conf.queue);
@@ -154,13 +160,15 @@ static void add_take_rated(struct claim_flow *c, const char *rate)
     db_p_text(u, rate);
 }
 
+/* A rate's jobs are looked for among all that is ready, from the start: while there were none, only
+ * as often as the cursor goes back there. */
 static void add_takes(struct claim_flow *c)
 {
     struct jobs *q = c->q;
-    bool plain = false;
+    bool plain = false, rated = c->rewound || q->rated;
     for (size_t i = 0; i < q->nkinds; i++) {
         const char *rate = q->kinds[i].rate;
-        bool first = rate != NULL;
+        bool first = rate && rated;
         plain = plain || !rate;
         for (size_t k = 0; k < i && first; k++) {
             first = !q->kinds[k].rate || strcmp(q->kinds[k].rate, rate) != 0;
@@ -201,19 +209,19 @@ static enum flow_next claim_ask(struct flow *f)
         q->audit = false;
     }
     c->owner = q->owner;
-    c->due = -1;
+    c->due = c->plain = -1;
     c->sent_ms = jobs__now(q);
-    if (c->sent_ms >= q->rewind_ms) {
+    if (c->sent_ms >= q->rewind_ms && !c->quick) {
         jobs__rewind(q);
     }
     c->rewound = q->cursor.prio == INT16_MIN;
     /* One implicit transaction: nothing stays claimed if any of them fails. Should the server crash
      * and forget a claim, the fence drops what we make of it: it need not wait for the disk. */
     db_unit_init(&c->u, q->pool, f->arena, DB_ASYNC_COMMIT);
-    if (q->due || c->sent_ms - q->due_ms >= JOBS_DUE_MS) {
+    if (!c->quick && (q->due || c->sent_ms - q->due_ms >= JOBS_DUE_MS)) {
         add_due(c);
     }
-    c->suspect = wants_suspect(q);
+    c->suspect = !c->quick && wants_suspect(q);
     if (c->suspect) {
         add_take_suspect(c);
     } else {
@@ -222,6 +230,7 @@ static enum flow_next claim_ask(struct flow *f)
     /* a hint that comes from now on may be about something this claim does not see */
     q->look = false;
     db_submit(&c->u);
+    FAULT_POINT("claim_sent");
     return flow_wait(f, &c->u.op, claim_STEP_take, JOBS_CALL_MS);
 }
 
@@ -344,11 +353,12 @@ static void plan_look(const struct claim_flow *c)
     }
 }
 
-/* Where the next claim goes on: at the first of these, since what another claimer had locked, and
- * gave back, stands among them. */
-static void move_cursor(struct claim_flow *c, const struct claimed *order, size_t n, bool full)
+/* Where the next claim goes on: at the first of those without a rate, since what another claimer
+ * had locked, and gave back, stands among them. */
+static void move_cursor(struct claim_flow *c, const struct claimed *order, size_t n)
 {
     struct jobs *q = c->q;
+    size_t first = 0, nplain = c->plain >= 0 ? (size_t)db_rows(&c->u, (unsigned)c->plain) : 0;
     int64_t now = jobs__now(q);
     if (c->rewound) {
         int64_t wait = (now - c->sent_ms) * JOBS_REWIND_SHARE;
@@ -357,9 +367,16 @@ static void move_cursor(struct claim_flow *c, const struct claimed *order, size_
     if (n > 0) {
         q->last = order[n - 1].at;
     }
-    if (full && c->ntaken == 1 && !c->suspect) {
-        q->cursor = order[0].at;
-    } else {
+    if (!c->suspect) {
+        q->rated = n > nplain;
+    }
+    while (nplain > 0 && order[first].call != (unsigned)c->plain) {
+        first++;
+    }
+    q->full = nplain == q->conf.batch_size;
+    if (q->full && (c->rewound || by_order(&order[first].at, &q->cursor) > 0)) {
+        q->cursor = order[first].at;
+    } else if (!q->full) {
         jobs__rewind(q);
     }
 }
@@ -368,6 +385,7 @@ static enum flow_next claim_take(struct flow *f)
 {
     struct claim_flow *c = claim_of(f);
     struct jobs *q = c->q;
+    FAULT_POINT("claim_answered");
     jobs__db_worked(q, JOBS_CLAIM);
     if (c->owner != q->owner) {
         q->look = true; /* claimed under a name that was taken for dead: for its rescuer */
@@ -391,7 +409,7 @@ static enum flow_next claim_take(struct flow *f)
     bool again = full || c->suspect || from_cursor || c->due < 0 || (q->suspects && q->dry);
     q->look = q->look || again;
     q->due = q->due || (!full && again);
-    move_cursor(c, order, n, full);
+    move_cursor(c, order, n);
     queue_batches(q, &c->u, order, n);
     return FLOW_DONE;
 }
@@ -402,7 +420,8 @@ static void claim_end(struct flow *f)
     struct jobs *q = c->q;
     db_unit_done(&c->audit);
     db_unit_done(&c->u);
-    q->claiming = false;
+    q->claims--;
+    q->lone = false;
     if (f->failed) {
         q->audit = true;
         q->look = q->dry = false;
@@ -414,10 +433,31 @@ static void claim_end(struct flow *f)
 
 static const struct flow_def claim_def = {"jobs_claim", claim_steps, claim_STEP_COUNT, claim_end};
 
-void jobs__claim(struct jobs *q)
+/* Whether the next claim has nothing to do but to go on where the last one ended. */
+static bool is_quick(const struct jobs *q)
+{
+    int64_t now = jobs__now(q);
+    return q->full && !q->audit && !q->due && !q->suspects && !q->rated && now < q->rewind_ms &&
+           now - q->due_ms < JOBS_DUE_MS;
+}
+
+static void start_claim(struct jobs *q, bool quick)
 {
     struct claim_flow *c = flow_new(q->loop, &claim_def, sizeof(*c), 0);
     c->q = q;
-    q->claiming = true;
+    c->quick = quick;
+    q->claims++;
+    q->lone = !quick;
     flow_start(&c->f);
+}
+
+void jobs__claim(struct jobs *q)
+{
+    while (q->nruns + q->claims < q->conf.concurrency && q->claims < JOBS_CLAIMS && !q->lone) {
+        bool quick = is_quick(q);
+        if (q->claims == 0 ? !q->look : !quick) {
+            return;
+        }
+        start_claim(q, quick);
+    }
 }

@@ -11,6 +11,7 @@
 struct beat_flow {
     struct flow f;
     struct jobs *q;
+    int64_t sent_ms;
     struct db_unit u;
     struct db_unit rescue;
     struct jobs_peer dead;
@@ -58,7 +59,8 @@ static enum flow_next beat_send(struct flow *f)
 {
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
-    db_unit_init(&b->u, q->beat_pool, f->arena, q->owner ? DB_ASYNC_COMMIT : 0);
+    b->sent_ms = jobs__now(q);
+    db_unit_init(&b->u, q->beat_pool, f->arena, 0);
     if (q->owner == 0) {
         add_register(q, &b->u);
     } else {
@@ -67,6 +69,7 @@ static enum flow_next beat_send(struct flow *f)
         db_p_i64(&b->u, q->counts.in_flight_jobs);
     }
     db_submit(&b->u);
+    FAULT_POINT(q->owner ? "beat_sent" : "register_sent");
     return flow_wait(f, &b->u.op, beat_STEP_hear, JOBS_CALL_MS);
 }
 
@@ -143,6 +146,8 @@ static void settle_owner(struct jobs *q, const struct db_unit *u)
     bool stopped = db_get_i64(u, 0, 0, COL_FLAG) != 0;
     if (stopped != q->stopped) {
         q->stopped = stopped;
+        q->look = q->due = true; /* what came meanwhile, perhaps without a word */
+        jobs__rewind(q);
         log_info(stopped ? "drained by an operator: nothing more is claimed"
                          : "no longer drained: claiming again",
                  L_I("instance", q->owner));
@@ -165,11 +170,28 @@ static void signed_on(struct jobs *q, const struct db_unit *u)
     log_debug("instance registered", L_I("instance", q->owner));
 }
 
+/* As long as our own beats did not get through, or did not happen, we could not hear anybody: that
+ * time is nobody's silence. Of two that come back from the same outage, or wake up on the same
+ * machine, the first would take the other for dead otherwise. */
+static void forgive_silence(struct jobs *q, int64_t since_beat_ms)
+{
+    if (q->beat_ms == 0 || since_beat_ms <= 2 * JOBS_BEAT_MS) {
+        return;
+    }
+    for (size_t i = 0; i < q->peers.n; i++) {
+        struct jobs_peer *p = &q->peers.v[i];
+        p->beat_seen_ms += since_beat_ms - JOBS_BEAT_MS;
+        p->session_gone_ms += p->session_gone_ms ? since_beat_ms - JOBS_BEAT_MS : 0;
+    }
+}
+
 static enum flow_next beat_hear(struct flow *f)
 {
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
     jobs__db_worked(q, JOBS_BEAT);
+    forgive_silence(q, b->sent_ms - q->beat_ms);
+    q->beat_ms = b->sent_ms;
     if (q->owner == 0) {
         signed_on(q, &b->u);
         db_unit_done(&b->u);
@@ -212,6 +234,7 @@ static enum flow_next beat_rescue(struct flow *f)
     db_p_i64(&b->rescue, b->dead.id);
     db_p_i64(&b->rescue, b->dead.beat);
     db_submit(&b->rescue);
+    FAULT_POINT("rescue_sent");
     return flow_wait(f, &b->rescue.op, beat_STEP_rescued, 3 * JOBS_CALL_MS);
 }
 
@@ -281,6 +304,7 @@ static enum flow_next leave_send(struct flow *f)
     db_add(&l->u, &SQL_jobs_unregister);
     db_p_i64(&l->u, l->q->owner);
     db_submit(&l->u);
+    FAULT_POINT("goodbye_sent");
     return flow_wait(f, &l->u.op, leave_STEP_sent, JOBS_CALL_MS);
 }
 

@@ -148,6 +148,7 @@ static enum flow_next outcome_put_back(struct flow *f)
         db_p_text(&o->u, o->why.msg);
     }
     db_submit(&o->u);
+    FAULT_POINT("outcome_sent");
     o->retried = nback;
     o->buried = nspent;
     return flow_wait_any(f, &o->u.op, outcome_STEP_written, JOBS_CALL_MS);
@@ -165,6 +166,7 @@ static enum flow_next outcome_bury(struct flow *f)
     db_p_text(&o->u, o->why.class == ERR_BUG ? "bug" : "permanent");
     db_p_text(&o->u, o->why.msg);
     db_submit(&o->u);
+    FAULT_POINT("outcome_sent");
     o->buried = n;
     return flow_wait_any(f, &o->u.op, outcome_STEP_written, JOBS_CALL_MS);
 }
@@ -188,6 +190,7 @@ static enum flow_next outcome_written(struct flow *f)
     if (o->u.op.failed) {
         return try_again(o);
     }
+    FAULT_POINT("outcome_written");
     o->q->counts.retried += o->retried;
     o->q->counts.buried += o->buried;
     return FLOW_DONE;

@@ -164,4 +164,5 @@ void jobs__run_start(struct jobs *q, struct jobs_run *run)
     run->flow = run->batch.kind->start(&run->batch, run->batch.kind->ctx);
     flow_call(run->flow, &run->op);
     op_await(&run->op, run_ended, run);
+    FAULT_POINT("batch_started");
 }

@@ -377,7 +377,9 @@ static enum flow_next match_save(struct flow *f)
         db_p_i64(u, m->nroutes > 0 ? m->route_revision[0] : 0);
         db_p_i64_array(u, ids, m->nactivities);
     }
+    FAULT_POINT("results_ready");
     db_submit(u);
+    FAULT_POINT("results_sent");
     return flow_wait_any(f, &u->op, match_STEP_saved, TRAILS_CALL_MS);
 }
 
@@ -398,6 +400,7 @@ static enum flow_next match_saved(struct flow *f)
                      L_S("why", m->activity[i].note));
         }
     }
+    FAULT_POINT("results_committed");
     jobs_finished(m->b, m->take);
     m->retries = 0;
     if (m->page_route) {

@@ -140,7 +140,9 @@ static enum flow_next route_list(struct flow *f)
         db_p_text(u, r->route->note);
         buf_done(&bytes);
     }
+    FAULT_POINT("results_ready");
     db_submit(u);
+    FAULT_POINT("results_sent");
     return flow_wait_any(f, &u->op, route_STEP_listed, TRAILS_CALL_MS);
 }
 
@@ -162,6 +164,7 @@ static enum flow_next route_listed(struct flow *f)
                  L_I("pages", db_get_i64(&r->list, 4, 0, 1)));
         jobs_hint(r->b->jobs);
     }
+    FAULT_POINT("results_committed");
     jobs_finished(r->b, 1);
     return FLOW_DONE;
 }

@@ -37,7 +37,9 @@ static enum flow_next stats_restate(struct flow *f)
         db_add(&s->u, calls[i]);
         db_p_i64_array(&s->u, athlete, n);
     }
+    FAULT_POINT("results_ready");
     db_submit(&s->u);
+    FAULT_POINT("results_sent");
     return flow_wait_any(f, &s->u.op, stats_STEP_restated, TRAILS_CALL_MS);
 }
 
@@ -45,6 +47,7 @@ static enum flow_next stats_restated(struct flow *f)
 {
     struct stats_flow *s = stats_of(f);
     if (!s->u.op.failed) {
+        FAULT_POINT("results_committed");
         jobs_finished(s->b, s->b->n);
         return FLOW_DONE;
     }

@@ -108,6 +108,7 @@ static int match_activity(struct trails_match *m, const struct geo_index *index,
 
 int trails__match(struct trails_match *m, struct err *err)
 {
+    FAULT_POINT("computing");
     m->notes = arena_new(0);
     size_t *near = arena_new_array(m->notes, size_t, m->nroutes + 1);
     struct geo_index *index = geo_index_new(m->route, m->nroutes, err);

@@ -175,20 +175,26 @@ write_record() {
     heading "every sample: ${file#"$root"/}"
 }
 
-# The machine, the versions, and how long this disk takes to make 8 kB durable: commits wait for that.
-describe_machine() {
-    local cpu memory disk fsync_us
-    cpu=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)
-    memory=$(awk '/^MemTotal/ { printf "%.1f GB", $2 / 1e6 }' /proc/meminfo)
-    disk=$(df -T "$scratch" | awk 'NR == 2 { print $2 }')
+# How long this disk takes to make 8 kB durable, in us, 0 if unknown: commits wait for that.
+fdatasync_us() {
+    local us
     # It tries one method after the other for a second each; the second is the one PostgreSQL uses on Linux.
-    fsync_us=$(
+    us=$(
         cd "$scratch/pg" || exit
         as_server timeout 3 stdbuf -oL "$pg_bin/pg_test_fsync" -s 1 -f "$scratch/pg/fsync" 2>/dev/null |
             awk '$1 == "fdatasync" { print $(NF - 1); exit }'
     ) || true
     rm -f "$scratch/pg/fsync"
-    fsync_us=${fsync_us:-0}
+    echo "${us:-0}"
+}
+
+# The machine, the versions, and what a commit costs.
+describe_machine() {
+    local cpu memory disk fsync_us
+    cpu=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)
+    memory=$(awk '/^MemTotal/ { printf "%.1f GB", $2 / 1e6 }' /proc/meminfo)
+    disk=$(df -T "$scratch" | awk 'NR == 2 { print $2 }')
+    fsync_us=$(fdatasync_us)
     say "machine     ${cpu:-unknown}, $(nproc) cores, $memory, $disk, load $(cut -d' ' -f1 /proc/loadavg) before the start"
     say "versions    $("$build/waymark" --version 2>/dev/null | head -1), PostgreSQL $(sql postgres -c 'SHOW server_version'), $(
         sql postgres -c "SELECT 'PostGIS ' || default_version FROM pg_available_extensions WHERE name = 'postgis'"), Linux $(uname -r)"

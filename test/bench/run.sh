@@ -2,7 +2,9 @@
 # Measures Waymark against the classic PostGIS approach (reference/) and against its own growth. ./dev bench [PART...]
 # builds what is needed and runs this. About six minutes, more than half of it the reference's.
 #
-# parts: account  matcher  growth  coverage (default: all)
+# parts: account  matcher  growth  coverage (default: all of these)
+#        queue [--quick] [batch|plain|enqueue|latency|idle|instances|recovery]...: the queue beside graphile-worker and
+#        pg-boss, which come from the npm registry; another six minutes
 # environment: BENCH_REFERENCE_ROUNDS (2), BENCH_WAYMARK_ROUNDS (6), BENCH_BUILD (build), BENCH_MAX_ACTIVITIES (100000)
 set -euo pipefail
 export LC_ALL=C.UTF-8
@@ -26,6 +28,8 @@ data=
 . "$bench/account.sh"
 # shellcheck disable=SC1091 # checked by itself
 . "$bench/growth.sh"
+# shellcheck disable=SC1091 # checked by itself
+. "$bench/queue/queue.sh"
 
 matcher_part() {
     local line name pairs us
@@ -48,9 +52,13 @@ matcher_part() {
 
 main() {
     local parts=("$@") part start=$SECONDS
+    if [[ ${1:-} == queue ]]; then
+        queue_main "${@:2}"
+        return
+    fi
     if ((${#parts[@]} == 0)); then parts=(matcher growth coverage account); fi
     for part in "${parts[@]}"; do
-        [[ $(type -t "${part}_part") == function ]] || die "no part $part; there are: account matcher growth coverage"
+        [[ $(type -t "${part}_part") == function ]] || die "no part $part; there are: account matcher growth coverage queue"
     done
     cmake --build "$build" --target waymark bench_programs >/dev/null || die "could not build match_bench and measure"
     if [[ -r $shared/data/coverage/activities.csv ]] && command -v python3 >/dev/null; then

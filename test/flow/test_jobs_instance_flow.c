@@ -76,7 +76,7 @@ static void test_registration(void **state)
     script_param(x, 0, 7, "2");
     script_row(x, 0, "i", (int64_t)RIG_ME);
     x = expect_beat(); /* at once, to see the others */
-    script_flags(x, DB_ASYNC_COMMIT);
+    script_flags(x, 0);
     script_param(x, 0, 1, "1");
     script_param(x, 0, 2, "0");
     rig_claim_empty();
@@ -227,6 +227,28 @@ static void test_a_rescue_that_fails_is_tried_again(void **state)
     rig_claim_empty();
     rig_play(&r);
     assert_int_equal(jobs_counts(r.jobs).rescued, 2);
+    finish_test(&r);
+}
+
+/* Others will take it for dead: what it claimed now would be done twice, and one result dropped. */
+static void test_without_beats_nothing_is_claimed(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct handler h;
+    started(&r, &h);
+    for (int i = 0; i < 2; i++) {
+        script_silent(script_expect(RIG_BEAT, BEAT)); /* for 10 s each */
+    }
+    rig_wait(&r, 15000);
+    rig_claim_empty();
+    jobs_wake(r.jobs);
+    rig_wait(&r, 7500);
+    jobs_wake(r.jobs); /* a claim now would find the script without one */
+    rig_wait(&r, 100);
+    struct script_unit *claim = rig_claim_empty();
+    rig_wait(&r, 5000);
+    assert_true(script_asked(claim));
     finish_test(&r);
 }
 
@@ -444,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_instance),
         cmocka_unit_test(test_an_instance_that_beats_is_left_alone),
         cmocka_unit_test(test_a_rescue_that_fails_is_tried_again),
+        cmocka_unit_test(test_without_beats_nothing_is_claimed),
         cmocka_unit_test(test_taken_for_dead_registers_anew),
         cmocka_unit_test(test_taken_for_dead_while_it_claims),
         cmocka_unit_test(test_idle_when_a_claim_comes_back_empty),

@@ -23,6 +23,7 @@
 
 /* For cmocka_run_group_tests, and the teardown of each test. */
 int it_up(void **state);
+int it_up_large(void **state); /* room for many connections */
 int it_down(void **state);
 int it_after(void **state);
 #define IT_TEST(fn) cmocka_unit_test_teardown(fn, it_after)
@@ -97,8 +98,13 @@ struct it_proc *it_start(struct it_db *db, const char *const *env, const char *c
 /* Waits for its end; when that does not come, shows what there is to see and fails. A report of a
  * sanitizer fails too. */
 struct it_result it_wait(struct it_proc *p, int64_t limit_ms);
-/* Until standard error has that text. */
+/* Another program in the same way; its path must outlive it. */
+struct it_proc *it_start_program(const char *program, struct it_db *db, const char *const *env,
+                                 const char *const *args);
+/* Until its standard error or output has that text. */
 void it_wait_for(struct it_proc *p, const char *text, int64_t limit_ms);
+bool it_said(const struct it_proc *p, const char *text);
+bool it_ended(struct it_proc *p);
 /* From now on, until the test ends, it runs as this user (0: as we do). Only root can. */
 void it_become(uid_t uid);
 pid_t it_pid(const struct it_proc *p);

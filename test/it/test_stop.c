@@ -36,6 +36,9 @@ static const char *const *command(unsigned i)
         {"route", "remove", "nothing"},
         {"status"},
         {"status", "--wait"},
+        {"jobs", "list"},
+        {"jobs", "retry", "--all"},
+        {"jobs", "cron", "list"},
     };
     return i < sizeof(all) / sizeof(all[0]) ? all[i] : NULL;
 }

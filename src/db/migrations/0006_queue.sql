@@ -149,7 +149,7 @@ BEGIN
 END $$;
 
 -- The next of each lane without a head. The lanes must be locked. Returns how many.
-CREATE FUNCTION q.promote(lanes text[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+CREATE FUNCTION q.promote(lanes text[]) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     n integer;
 BEGIN
@@ -192,7 +192,7 @@ $$;
 -- lane, halt, timeout_s, parent. One whose ukey is queued already joins it; that twin is touched, so that it cannot be
 -- claimed, and end, before our transaction is seen. Two of one call with one ukey are one job, the first of them. Ids
 -- rise in the order given within a lane. Returns ids in no order, the twins' among them.
-CREATE FUNCTION q.add(jobs jsonb) RETURNS SETOF bigint LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+CREATE FUNCTION q.add(jobs jsonb) RETURNS SETOF bigint LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[];
 BEGIN
@@ -261,7 +261,7 @@ END $$;
 
 -- Activities of one athlete take turns with those of others. See 0003 for the conflict clause.
 CREATE OR REPLACE FUNCTION waymark_queue_matches(ids bigint[], athletes bigint[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET jit = off SET enable_seqscan = off AS $$
     DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'match:' || id FROM unnest(ids) id));
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, fair, payload)
     SELECT 'trails', 'match', 10, 'match:' || u.id, u.athlete,
@@ -312,7 +312,8 @@ CREATE FUNCTION q.take(from_queue text, many integer, me bigint, kinds text[], t
                        c_prio smallint, c_fair bigint, c_id bigint)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     allowed text[] := q.unpaused(from_queue, kinds);
     room integer;
@@ -368,7 +369,7 @@ $$;
 -- sets the clock of its prio.
 CREATE FUNCTION q.due(of_queue text, kinds text[], c_prio smallint, c_fair bigint)
 RETURNS TABLE (next_ms bigint, suspects boolean)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     soonest timestamptz;
     t timestamptz := clock_timestamp(); -- as a variable: an index cannot be searched for what changes meanwhile
@@ -401,7 +402,8 @@ END $$;
 -- The fence, as in 0002, whose join went through all pairs of a batch once its plan was a generic one: jobs are found by
 -- their ids alone (an owner means running), in order of id, as all do who lock many; and attempts compared by a hash.
 CREATE OR REPLACE FUNCTION q.finish(ids bigint[], attempts integer[], me bigint) RETURNS void
-LANGUAGE plpgsql SET enable_nestloop = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET enable_nestloop = off SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     n integer;
 BEGIN
@@ -429,7 +431,7 @@ END $$;
 -- See 0002. A job that was to be cancelled is; lanes go on. Rows are locked in order of id, as all do who lock many; keys
 -- are taken in their order, as q.add does.
 CREATE OR REPLACE FUNCTION q.requeue(ids bigint[], me bigint, delays float8[], error text, refund boolean, crashed boolean)
-RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     one record;
     n integer := 0;
@@ -486,7 +488,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION q.bury(ids bigint[], me bigint, why text, error text) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
 BEGIN
@@ -505,7 +507,7 @@ END $$;
 
 -- Jobs of living instances that are long past their deadline: whoever has them hangs or cannot reach us. Back they go, or
 -- to the dead letters after the last attempt; the fence drops what a late one still brings. Returns how many.
-CREATE FUNCTION q.rescue_late(grace interval) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+CREATE FUNCTION q.rescue_late(grace interval) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     one record;
     n integer := 0;
@@ -533,7 +535,7 @@ END $$;
 
 -- Dead letters become jobs again, each with its id and its place in its lane, and behind what its tenant has queued. One
 -- whose twin is queued already leaves as superseded: the twin does the work.
-CREATE FUNCTION q.retry(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+CREATE FUNCTION q.retry(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.dead WHERE id = ANY (ids) AND lane IS NOT NULL);
     n integer;
@@ -588,7 +590,7 @@ END $$;
 -- Jobs that wait are taken out, as cancelled; those that run are asked to stop, and their instance hears of it at its next
 -- beat. Returns how many of either. One is waited for if somebody holds it. Of many, whoever holds one may come to wait for
 -- another: they are tried a few times, and what is held for longer stays (it ends just now, or somebody adds to it).
-CREATE FUNCTION q.cancel(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+CREATE FUNCTION q.cancel(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
     held bigint[];
@@ -728,7 +730,8 @@ END $$;
 CREATE FUNCTION q.take_rated(from_queue text, many integer, me bigint, kinds text[], timeouts integer[], of_rate text)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     r q.rate;
     allowed text[] := q.unpaused(from_queue, kinds);
@@ -759,6 +762,11 @@ BEGIN
         GET DIAGNOSTICS room = ROW_COUNT;
         n := n + room;
     END IF;
+    IF r.name IS NOT NULL AND n > 0 THEN
+        -- Claims may commit without waiting for the disk, tokens may not: what they are spent on happens elsewhere, and a
+        -- crash here does not undo it.
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
     IF r.name IS NOT NULL THEN
         UPDATE q.rate SET win15 = r.win15, used15 = r.used15 + n, winday = r.winday, usedday = r.usedday + n WHERE name = of_rate;
     END IF;
@@ -768,7 +776,8 @@ END $$;
 CREATE FUNCTION q.take_below(from_queue text, many integer, me bigint, kinds text[], timeouts integer[], max_prio smallint)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY WITH c AS MATERIALIZED (
         SELECT j.id FROM q.job j
@@ -909,6 +918,9 @@ DECLARE
     n integer := 0;
 BEGIN
     FOR c IN SELECT * FROM q.cron WHERE next_at <= clock_timestamp() AND NOT paused ORDER BY name FOR UPDATE SKIP LOCKED LOOP
+        -- The claim that fires may commit without waiting for the disk, and may take the new job with it. Should a crash
+        -- undo all that, the id would be given out again, to another job, while its owner still does this one.
+        PERFORM set_config('synchronous_commit', 'on', true);
         BEGIN
             n := n + q.cron_fire_one(c);
         EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN

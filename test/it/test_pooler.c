@@ -1,0 +1,172 @@
+/* Work through pgbouncer in transaction mode, where each transaction may meet another session;
+ * LISTEN, the heartbeat and migrations go to the server itself. */
+#include "it/load.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SOON_MS = 20000, PORT = 6543 };
+
+static const char *binary(void)
+{
+    const char *unpacked = WAYMARK_SOURCE_DIR "/build/pgbouncer/usr/sbin/pgbouncer";
+    const char *const place[] = {unpacked, "/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"};
+    for (size_t i = 0; i < sizeof(place) / sizeof(*place); i++) {
+        if (access(place[i], X_OK) == 0)
+            return place[i];
+    }
+    return NULL;
+}
+
+static const char *pool_dir(void)
+{
+    return it_format("%s/pool", it_home());
+}
+
+/* Three server connections for all: fewer than there are clients. */
+static const char *write_settings(struct it_db *db)
+{
+    const char *dir = pool_dir();
+    (void)mkdir(dir, 0777);
+    (void)chmod(dir, 0777);
+    (void)chmod(it_home(), 0755);
+    load_file("pool/users.txt", "\"postgres\" \"\"\n");
+    const char *server = strdup(pg_cluster_url(it_cluster(), db->name));
+    const char *text = it_format("[databases]\n%s = %s\n"
+                                 "[pgbouncer]\nlisten_port = %d\nunix_socket_dir = %s\n"
+                                 "auth_type = trust\nauth_file = %s/users.txt\n"
+                                 "pool_mode = transaction\ndefault_pool_size = 3\n"
+                                 "server_login_retry = 1\nlog_connections = 0\n"
+                                 "log_disconnections = 0\nlogfile = %s/log\n",
+                                 db->name, server, PORT, dir, dir, dir);
+    free((char *)server);
+    return load_file("pool/pgbouncer.ini", text);
+}
+
+static pid_t start_pooler(struct it_db *db)
+{
+    const char *settings = write_settings(db), *path = binary();
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    const struct passwd *pw = getpwnam("postgres");
+    if (geteuid() == 0 &&
+        (!pw || setgroups(0, NULL) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0))
+        _exit(126);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execl(path, path, "-q", settings, (char *)NULL);
+    _exit(127);
+}
+
+static void stop_pooler(pid_t pid, int signum)
+{
+    int status;
+    (void)kill(pid, signum);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+static const char *pooled_url(struct it_db *db)
+{
+    return it_format("host=%s port=%d user=postgres dbname=%s", pool_dir(), PORT, db->name);
+}
+
+static void wait_for_pooler(struct it_db *db)
+{
+    const char *url = pooled_url(db);
+    for (int64_t end = it_now_ms() + SOON_MS; it_now_ms() < end; it_pause_ms(50)) {
+        if (PQping(url) == PQPING_OK)
+            return;
+    }
+    fail_msg("pgbouncer does not answer: %s", it_read_file(it_format("%s/log", pool_dir())));
+}
+
+static const char *const *pooled_env(struct it_db *db)
+{
+    static const char *env[6];
+    env[0] = it_format("POSTGRES_CONNECTION_STRING=%s", pooled_url(db));
+    env[1] = it_format("WAYMARK_DATABASE_DIRECT_URL=%s", db->url);
+    env[2] = "PROCESSOR_BATCH_SIZE=4";
+    env[3] = "PROCESSOR_CONCURRENCY=3";
+    env[4] = NULL;
+    return env;
+}
+
+/* What a client finds that comes after us. */
+static void nothing_leaks(struct it_db *db)
+{
+    PGconn *pg = PQconnectdb(pooled_url(db));
+    assert_int_equal(PQstatus(pg), CONNECTION_OK);
+    for (int i = 0; i < 6; i++) {
+        PGresult *res = PQexec(pg, "SELECT current_setting('statement_timeout'),"
+                                   " current_setting('synchronous_commit'),"
+                                   " (SELECT count(*) FROM pg_prepared_statements)");
+        assert_int_equal(PQresultStatus(res), PGRES_TUPLES_OK);
+        assert_string_equal(PQgetvalue(res, 0, 0), "0");
+        assert_string_equal(PQgetvalue(res, 0, 1), "on");
+        assert_string_equal(PQgetvalue(res, 0, 2), "0");
+        PQclear(res);
+    }
+    PQfinish(pg);
+}
+
+static void a_history_through_it(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    pid_t pooler = start_pooler(db);
+    wait_for_pooler(db);
+    load_history(db, 120);
+    it_must(db, pooled_env(db), IT_LIST("process", "--quiet"), 0);
+    load_is_done(db);
+    nothing_leaks(db);
+    it_must(db, pooled_env(db), IT_LIST("status"), 0);
+    it_same_as_recomputed(db);
+    stop_pooler(pooler, SIGINT);
+}
+
+/* Two instances; the pooler is killed under them and comes back. */
+static void it_goes_away_and_comes_back(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    pid_t pooler = start_pooler(db);
+    wait_for_pooler(db);
+    struct it_proc *a = it_serve(db, pooled_env(db)), *b = it_serve(db, pooled_env(db));
+    for (int round = 0; round < 3; round++) {
+        if (round == 0)
+            load_history(db, 150);
+        else
+            it_exec(db, "UPDATE activities SET athlete_id = 3 - athlete_id WHERE id %% 2 = 0");
+        it_pause_ms(150 + 100 * round);
+        stop_pooler(pooler, SIGKILL);
+        it_pause_ms(300);
+        pooler = start_pooler(db);
+        wait_for_pooler(db);
+    }
+    assert_true(it_eventually(db, 60000, "SELECT NOT EXISTS (SELECT FROM q.job)") >= 0);
+    (void)it_serve_stop(a);
+    (void)it_serve_stop(b);
+    load_is_done(db);
+    it_same_as_recomputed(db);
+    nothing_leaks(db);
+    stop_pooler(pooler, SIGINT);
+}
+
+int main(void)
+{
+    if (binary() == NULL) {
+        puts("skipped: no pgbouncer (Debian package pgbouncer)");
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        IT_TEST(a_history_through_it),
+        IT_TEST(it_goes_away_and_comes_back),
+    };
+    return cmocka_run_group_tests(tests, it_up, it_down);
+}
