@@ -315,10 +315,26 @@ RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    allowed text[] := q.unpaused(from_queue, kinds);
+    allowed text[];
     room integer;
-    ids bigint[];
 BEGIN
+    -- The usual case, in one statement: no operator has said anything.
+    IF NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue)
+        AND NOT EXISTS (SELECT FROM q.queue x WHERE x.name = from_queue AND x.max_running IS NOT NULL) THEN
+        RETURN QUERY WITH c AS MATERIALIZED (
+            SELECT j.id FROM q.job j
+            WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (kinds)
+                AND (j.prio, j.fair, j.id) >= (c_prio, c_fair, c_id)
+            ORDER BY j.prio, j.fair, j.id LIMIT greatest(0, coalesce(many, 0))
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) UPDATE q.job j SET state = 'running', attempt = j.attempt + 1, owner = me, started_at = clock_timestamp(),
+            deadline_at = clock_timestamp() + make_interval(secs => coalesce(j.timeout_s, timeouts[array_position(kinds, j.kind)]))
+        WHERE j.id = ANY (ARRAY(SELECT c.id FROM c))
+        RETURNING j.id, j.kind, j.prio::bigint, j.fair, j.attempt, j.max_attempts::integer, j.crashes::integer, j.tenant,
+                  j.timeout_s, j.lane, j.payload::text;
+        RETURN;
+    END IF;
+    allowed := q.unpaused(from_queue, kinds);
     IF allowed = '{}' THEN
         RETURN;
     END IF;
@@ -326,31 +342,17 @@ BEGIN
     IF room = 0 THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant IS NOT NULL) THEN
-        WITH c AS MATERIALIZED (
-            SELECT j.id FROM q.job j
-            WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (allowed)
-                AND (j.prio, j.fair, j.id) >= (c_prio, c_fair, c_id)
-                AND NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant = j.tenant
-                                AND (p.kind IS NULL OR p.kind = j.kind))
-            ORDER BY j.prio, j.fair, j.id LIMIT room
-            FOR NO KEY UPDATE OF j SKIP LOCKED
-        ) SELECT array_agg(c.id) INTO ids FROM c;
-    ELSE
-        WITH c AS MATERIALIZED (
-            SELECT j.id FROM q.job j
-            WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (allowed)
-                AND (j.prio, j.fair, j.id) >= (c_prio, c_fair, c_id)
-            ORDER BY j.prio, j.fair, j.id LIMIT room
-            FOR NO KEY UPDATE SKIP LOCKED
-        ) SELECT array_agg(c.id) INTO ids FROM c;
-    END IF;
-    IF ids IS NULL THEN
-        RETURN;
-    END IF;
-    RETURN QUERY UPDATE q.job j SET state = 'running', attempt = j.attempt + 1, owner = me, started_at = clock_timestamp(),
+    RETURN QUERY WITH c AS MATERIALIZED (
+        SELECT j.id FROM q.job j
+        WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (allowed)
+            AND (j.prio, j.fair, j.id) >= (c_prio, c_fair, c_id)
+            AND NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue AND p.tenant = j.tenant
+                            AND (p.kind IS NULL OR p.kind = j.kind))
+        ORDER BY j.prio, j.fair, j.id LIMIT room
+        FOR NO KEY UPDATE OF j SKIP LOCKED
+    ) UPDATE q.job j SET state = 'running', attempt = j.attempt + 1, owner = me, started_at = clock_timestamp(),
         deadline_at = clock_timestamp() + make_interval(secs => coalesce(j.timeout_s, timeouts[array_position(kinds, j.kind)]))
-    WHERE j.id = ANY (ids)
+    WHERE j.id = ANY (ARRAY(SELECT c.id FROM c))
     RETURNING j.id, j.kind, j.prio::bigint, j.fair, j.attempt, j.max_attempts::integer, j.crashes::integer, j.tenant,
               j.timeout_s, j.lane, j.payload::text;
 END $$;

@@ -462,7 +462,8 @@ for (const peer of [graphile, pgboss]) {
     await peer.prepare(`bench_${peer.key}`);
 }
 say('A figure is the median of its rounds, [lowest..highest]. waymark and pg-boss keep a row of every finished job;');
-say('graphile-worker deletes it.');
+say('graphile-worker deletes it. A claim of waymark does not wait for the disk (one that a crash undoes is claimed again), the');
+say('end of a job does; the peers wait for both.');
 for (const name of chosen) {
     await parts[name]();
 }
