@@ -60,7 +60,7 @@ static enum flow_next beat_send(struct flow *f)
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
     b->sent_ms = jobs__now(q);
-    db_unit_init(&b->u, q->beat_pool, f->arena, q->owner ? DB_ASYNC_COMMIT : 0);
+    db_unit_init(&b->u, q->beat_pool, f->arena, 0);
     if (q->owner == 0) {
         add_register(q, &b->u);
     } else {
@@ -146,6 +146,8 @@ static void settle_owner(struct jobs *q, const struct db_unit *u)
     bool stopped = db_get_i64(u, 0, 0, COL_FLAG) != 0;
     if (stopped != q->stopped) {
         q->stopped = stopped;
+        q->look = q->due = true; /* what came meanwhile, perhaps without a word */
+        jobs__rewind(q);
         log_info(stopped ? "drained by an operator: nothing more is claimed"
                          : "no longer drained: claiming again",
                  L_I("instance", q->owner));

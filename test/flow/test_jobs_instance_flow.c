@@ -76,7 +76,7 @@ static void test_registration(void **state)
     script_param(x, 0, 7, "2");
     script_row(x, 0, "i", (int64_t)RIG_ME);
     x = expect_beat(); /* at once, to see the others */
-    script_flags(x, DB_ASYNC_COMMIT);
+    script_flags(x, 0);
     script_param(x, 0, 1, "1");
     script_param(x, 0, 2, "0");
     rig_claim_empty();

@@ -65,7 +65,7 @@ async function startPeer(system, database, options) {
 async function startWaymark(database, options) {
     const batch = options.batch ?? (options.mode === 'batch' ? 500 : 1);
     const args = { db: conninfo(database), queue: 'bench', channel: 'bench', batch, 'batch-max': Math.min(batch, 500),
-        concurrency: options.concurrency, log: 'warn' };
+        concurrency: options.concurrency, 'poll-ms': 30000, log: 'warn' }; // the poll of a configuration that says nothing
     const child = spawn(process.env.QUEUE_WORKER, Object.entries(args).flatMap(([k, v]) => [`--${k}`, String(v)]),
         { stdio: ['ignore', 'pipe', 'inherit'] });
     const i = instance(child);
