@@ -239,8 +239,11 @@ static void settle(void)
             break;
     }
     for (unsigned i = 0; i < INSTANCES; i++) {
-        if (soak.instance[i].p != NULL)
-            (void)chaos_stop(soak.instance[i].p);
+        struct instance *k = &soak.instance[i];
+        if (k->p != NULL && k->draining) /* a second signal would end it at once */
+            (void)it_wait(k->p, END_MS);
+        else if (k->p != NULL)
+            (void)chaos_stop(k->p);
     }
 }
 
