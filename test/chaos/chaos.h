@@ -32,6 +32,8 @@ struct it_proc *chaos_start_by(struct proxy *proxy, struct it_db *db, const char
                                const char *const *args);
 /* After the server was away. */
 void chaos_reconnect(struct it_db *db);
+/* The program, to be started otherwise. */
+const char *chaos_program(void);
 /* Its id among the instances; 0 if it has none. */
 int64_t chaos_owner(struct it_db *db, const struct it_proc *p);
 /* SIGTERM, and an end with 0. What it said of its counts ("fenced=") is in there. */

@@ -24,6 +24,7 @@ struct pg_cluster {
     char url[256];
     char text[4096];
     bool fsync;
+    const char *const *env; /* or NULL */
     unsigned max_connections;
     pid_t server, janitor;
     int lifeline; /* closed when this process ends: the janitor waits for that */
@@ -115,6 +116,8 @@ static pid_t spawn(const struct pg_cluster *c, char *argv[])
         die("fork", strerror(errno));
     if (pid == 0) {
         become(c, parent, SIGQUIT);
+        for (unsigned i = 0; c->env != NULL && c->env[i] != NULL; i++)
+            (void)putenv((char *)(uintptr_t)c->env[i]);
         /* By its full name: initdb looks for postgres beside itself, and falls back to PATH
          * otherwise. */
         argv[0] = path;
@@ -207,6 +210,12 @@ void pg_cluster_resume(struct pg_cluster *c)
     }
     show_log(c);
     die("the server does not start", c->dir);
+}
+
+void pg_cluster_set(struct pg_cluster *c, const char *const *env, bool fsync)
+{
+    c->env = env;
+    c->fsync = fsync;
 }
 
 void pg_cluster_halt(struct pg_cluster *c, int signum)

@@ -26,6 +26,10 @@ const char *pg_cluster_dir(const struct pg_cluster *c);
 void pg_cluster_halt(struct pg_cluster *c, int signum);
 void pg_cluster_resume(struct pg_cluster *c);
 
+/* From the next resume on: "NAME=VALUE" pairs for its environment, which must outlive the cluster,
+ * and whether it waits for the disk. */
+void pg_cluster_set(struct pg_cluster *c, const char *const *env, bool fsync);
+
 /* A new database with that name, from template1; with_postgis also creates the extension (if the
  * server has it; false is returned when it does not). */
 bool pg_cluster_database(struct pg_cluster *c, const char *name, bool with_postgis);
