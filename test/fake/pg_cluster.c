@@ -227,7 +227,7 @@ void pg_cluster_halt(struct pg_cluster *c, int signum)
     c->server = 0;
 }
 
-struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections)
+static struct pg_cluster *cluster_new(bool fsync, unsigned max_connections)
 {
     if (pg_cluster_bin_dir() == NULL) {
         fprintf(stderr, "skipped: no PostgreSQL server programs (Debian: postgresql-15)\n");
@@ -246,7 +246,27 @@ struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections)
         die("chown", strerror(errno));
     snprintf(c->data, sizeof(c->data), "%s/data", c->dir);
     start_janitor(c);
+    return c;
+}
+
+struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections)
+{
+    struct pg_cluster *c = cluster_new(fsync, max_connections);
     init_data(c);
+    pg_cluster_resume(c);
+    return c;
+}
+
+struct pg_cluster *pg_cluster_standby(const char *primary, unsigned max_connections)
+{
+    struct pg_cluster *c = cluster_new(false, max_connections);
+    char *argv[] = {
+        "pg_basebackup", "-D",        c->data, "-d", (char *)(uintptr_t)primary, "-R", "-c",
+        "fast",          "--no-sync", NULL};
+    if (wait_for(spawn(c, argv)) != 0) {
+        show_log(c);
+        die("pg_basebackup failed", primary);
+    }
     pg_cluster_resume(c);
     return c;
 }

@@ -12,6 +12,9 @@ struct pg_cluster;
  * there are no server binaries it says so and exits with 77, which ctest reads as "skipped"; any
  * other failure ends the test too. */
 struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections);
+/* A standby that follows another cluster, which it reaches by that connection string. Read-only
+ * until pg_promote(). */
+struct pg_cluster *pg_cluster_standby(const char *primary, unsigned max_connections);
 /* Stops and removes everything. NULL is fine; returns NULL. */
 struct pg_cluster *pg_cluster_free(struct pg_cluster *c);
 
