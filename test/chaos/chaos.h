@@ -1,7 +1,6 @@
 /* chaos: instances of the queue (test/queue/queue_worker.c) on the databases of it.h, disturbed in
  * all the ways that can be thought of, and a history that tells afterwards whether each job was
- * done once, in order, and none was lost. Numbers in names of tests are those of CONTRIBUTING's
- * table of faults. */
+ * done once, in order, and none was lost. Numbers in names of tests are those of faults.md. */
 #pragma once
 
 #include <signal.h>
