@@ -2,6 +2,8 @@
 -- in partitions, samples. See src/jobs/jobs.h for the rules. Functions that instances of the previous version call keep
 -- their signatures, so that both can run side by side during an upgrade.
 
+SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true); -- as in 0003
+
 ALTER TABLE q.job
     ADD COLUMN fair bigint NOT NULL DEFAULT 0,      -- start time on its tenant's clock: order among equals of one prio
     ADD COLUMN lane text,                           -- one after the other, in order of id
@@ -259,7 +261,8 @@ BEGIN
     RETURN was;
 END $$;
 
--- Activities of one athlete take turns with those of others. See 0003 for the conflict clause.
+-- Activities of one athlete take turns with those of others. See 0003 for the conflict clause; but attempts go on counting,
+-- so that no two of a job have one number: the fence tells a late one, whose job was taken away, from the one that has it now.
 CREATE OR REPLACE FUNCTION waymark_queue_matches(ids bigint[], athletes bigint[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET jit = off SET enable_seqscan = off AS $$
     DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'match:' || id FROM unnest(ids) id));
@@ -270,7 +273,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET jit = off SET ena
     JOIN (SELECT a, q.fair_base('trails', 10::smallint, a) AS base FROM (SELECT DISTINCT a FROM unnest(athletes) a) d) b
         ON b.a = u.athlete
     ORDER BY 4 -- as q.add does: two that add the same keys must not wait for each other
-    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL, attempt = 0;
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL,
+        max_attempts = least(q.job.attempt + 8, 32767);
 $$;
 CREATE OR REPLACE FUNCTION waymark_queue_stats(athletes bigint[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -278,7 +282,17 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, payload)
     SELECT 'trails', 'stats', 20, 'stats:' || u.athlete, u.athlete, jsonb_build_object('athlete', u.athlete)
     FROM (SELECT DISTINCT a FROM unnest(athletes) a) u(athlete) ORDER BY 4
-    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL, attempt = 0;
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL,
+        max_attempts = least(q.job.attempt + 8, 32767);
+$$;
+CREATE OR REPLACE FUNCTION waymark_queue_routes(ids text[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'route:' || id FROM unnest(ids) id));
+    INSERT INTO q.job (queue, kind, prio, ukey, payload)
+    SELECT 'trails', 'route', 0, 'route:' || u.id, jsonb_build_object('route', u.id)
+    FROM unnest(ids) u(id) ORDER BY 4
+    ON CONFLICT (ukey) WHERE ukey IS NOT NULL AND state <> 'running' DO UPDATE SET state = 'ready', run_at = NULL,
+        max_attempts = least(q.job.attempt + 8, 32767);
 $$;
 
 -- ---- claims -------------------------------------------------------------------------------------
@@ -505,6 +519,27 @@ BEGIN
     SELECT g.id, g.queue, g.kind, g.prio, g.attempt, g.max_attempts, g.crashes, g.ukey, g.tenant, g.payload,
            coalesce(error, g.last_error), g.created_at, why, g.lane, g.halt, g.timeout_s, g.parent, g.owner FROM gone g;
     PERFORM q.promote(lanes);
+END $$;
+
+-- See 0002. An instance that hangs may hang in the middle of what it sends: its transaction then stands open, with locks on
+-- its jobs and on what it was about to write, and no timeout of the server ends it, since to the server it is active. No
+-- session of a healthy instance waits for its client within a transaction, because all of a transaction is sent at once:
+-- whoever does for 15 s, by the names of our sessions, is ended first.
+CREATE OR REPLACE FUNCTION q.rescue(dead bigint, expected_beat bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    n integer;
+BEGIN
+    PERFORM pg_terminate_backend(s.pid, 5000) FROM pg_stat_activity s
+    WHERE s.datname = current_database() AND s.usename = current_user AND s.state = 'active' AND s.wait_event = 'ClientRead'
+        AND s.xact_start IS NOT NULL AND s.state_change < clock_timestamp() - interval '15 seconds'
+        AND starts_with(s.application_name, split_part(current_setting('application_name'), '-', 1));
+    DELETE FROM q.instance WHERE id = dead AND beat = expected_beat;
+    IF NOT FOUND AND EXISTS (SELECT FROM q.instance WHERE id = dead) THEN
+        RETURN -1; -- perhaps since this moment: the deletion waits for a beat that is about to commit
+    END IF;
+    SELECT q.requeue(array_agg(id), dead, array_agg(0::float8), NULL, true, true) INTO n
+    FROM q.job WHERE owner = dead AND state = 'running';
+    RETURN coalesce(n, 0);
 END $$;
 
 -- Jobs of living instances that are long past their deadline: whoever has them hangs or cannot reach us. Back they go, or
