@@ -47,7 +47,7 @@ static int take_schedule(struct cli *c, struct schedule *s)
                        "jobs cron add wants NAME 'SPEC' --kind KIND --queue QUEUE");
     }
     if (jobs_cron_parse(span_of(s->spec), &s->cron, &why) != 0) {
-        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "schedule \"%s\": %s", s->spec, why.msg);
+        return err_set(&c->err, ERR_USAGE, ERR_PERMANENT, "\"%s\": %s", s->spec, why.msg);
     }
     if (strcmp(s->catchup, "none") != 0 && strcmp(s->catchup, "one") != 0 &&
         strcmp(s->catchup, "all") != 0) {
@@ -186,7 +186,7 @@ static enum flow_next add_report(struct flow *f)
     char at[40];
     if (db_rows(&a->u, 0) == 0) {
         /* Taken since we looked; or no next time was found. */
-        (void)refuse(f, ERR_USAGE, "no such time comes within five years, or the name was taken",
+        (void)refuse(f, ERR_USAGE, "no such time ever comes, or the name was taken",
                      ": see waymark jobs cron list");
         return flow_fail(f);
     }
@@ -240,7 +240,8 @@ enum {
     COL_LAST,
     COL_LAST_LOCAL,
     COL_MISSED,
-    COL_PAYLOAD
+    COL_PAYLOAD,
+    COL_PROBLEM
 };
 
 static void list_json(const struct db_unit *u)
@@ -267,6 +268,9 @@ static void list_json(const struct db_unit *u)
         }
         if (!db_is_null(u, 0, i, COL_LAST)) {
             jo_str(&j, "last", time_format_iso(db_get_time_us(u, 0, i, COL_LAST), at));
+        }
+        if (!db_is_null(u, 0, i, COL_PROBLEM)) {
+            jo_span(&j, "problem", db_get_span(u, 0, i, COL_PROBLEM));
         }
         buf_puts(&out, ",\"payload\":");
         cli__jobs_mask(db_get_span(u, 0, i, COL_PAYLOAD), &out);
@@ -308,6 +312,13 @@ static int list_show(struct cli *c, const struct db_unit *u)
         cell[8] = db_get_text(u, 0, i, COL_KIND, c->arena);
     }
     cli_table_print(&t, stdout);
+    for (int i = 0; i < db_rows(u, 0); i++) {
+        if (!db_is_null(u, 0, i, COL_PROBLEM)) {
+            printf("%s cannot be fired: %s: remove it and add it anew, or resume it\n",
+                   arena_tame(c->arena, db_get_text(u, 0, i, COL_NAME, c->arena)),
+                   arena_tame(c->arena, db_get_text(u, 0, i, COL_PROBLEM, c->arena)));
+        }
+    }
     return 0;
 }
 

@@ -36,7 +36,6 @@ static void list_add(struct cli *c, struct db_unit *u)
     int64_t limit;
     CHECK(cli__jobs_filter(c, ALL_STATES, LIVE_STATES, &f) == 0 &&
           cli_option_i64(c, "limit", 1, 1000000, 50, &limit) == 0); /* by the check */
-    u->statement_timeout_ms = JOBS_QUERY_MS;
     db_p_text_array(u, f.state, f.nstate);
     cli__jobs_add_filter(u, &f, f.id, f.nid, true);
     db_p_i64(u, limit);

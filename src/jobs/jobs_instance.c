@@ -146,6 +146,8 @@ static void settle_owner(struct jobs *q, const struct db_unit *u)
     bool stopped = db_get_i64(u, 0, 0, COL_FLAG) != 0;
     if (stopped != q->stopped) {
         q->stopped = stopped;
+        q->look = q->due = true; /* what came meanwhile, perhaps without a word */
+        jobs__rewind(q);
         log_info(stopped ? "drained by an operator: nothing more is claimed"
                          : "no longer drained: claiming again",
                  L_I("instance", q->owner));
@@ -168,11 +170,27 @@ static void signed_on(struct jobs *q, const struct db_unit *u)
     log_debug("instance registered", L_I("instance", q->owner));
 }
 
+/* As long as our own beats did not get through, or did not happen, we could not hear anybody: that
+ * time is nobody's silence. Of two that come back from the same outage, or wake up on the same
+ * machine, the first would take the other for dead otherwise. */
+static void forgive_silence(struct jobs *q, int64_t since_beat_ms)
+{
+    if (q->beat_ms == 0 || since_beat_ms <= 2 * JOBS_BEAT_MS) {
+        return;
+    }
+    for (size_t i = 0; i < q->peers.n; i++) {
+        struct jobs_peer *p = &q->peers.v[i];
+        p->beat_seen_ms += since_beat_ms - JOBS_BEAT_MS;
+        p->session_gone_ms += p->session_gone_ms ? since_beat_ms - JOBS_BEAT_MS : 0;
+    }
+}
+
 static enum flow_next beat_hear(struct flow *f)
 {
     struct beat_flow *b = beat_of(f);
     struct jobs *q = b->q;
     jobs__db_worked(q, JOBS_BEAT);
+    forgive_silence(q, b->sent_ms - q->beat_ms);
     q->beat_ms = b->sent_ms;
     if (q->owner == 0) {
         signed_on(q, &b->u);

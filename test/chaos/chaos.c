@@ -47,8 +47,8 @@ struct it_proc *chaos_worker(struct it_db *db, const char *fault, const char *co
     return p;
 }
 
-struct it_proc *chaos_worker_by(struct proxy *proxy, struct it_db *db, const char *fault,
-                                const char *const *args)
+struct it_proc *chaos_start_by(struct proxy *proxy, struct it_db *db, const char *fault,
+                               const char *const *args)
 {
     static const char *const name[] = {"worker", "worker-beat", "worker-listen"};
     static const char *const option[] = {"--db", "--beat-db", "--listen-db"};
@@ -64,7 +64,15 @@ struct it_proc *chaos_worker_by(struct proxy *proxy, struct it_db *db, const cha
         all[n++] = *args;
     }
     all[n] = NULL;
-    return chaos_worker(db, fault, all);
+    return chaos_start(db, fault, all);
+}
+
+struct it_proc *chaos_worker_by(struct proxy *proxy, struct it_db *db, const char *fault,
+                                const char *const *args)
+{
+    struct it_proc *p = chaos_start_by(proxy, db, fault, args);
+    it_wait_for(p, "ready", READY_MS);
+    return p;
 }
 
 void chaos_reconnect(struct it_db *db)
@@ -115,4 +123,9 @@ int64_t chaos_taken_over(struct it_db *db, int64_t owner, int64_t since, int64_t
         fail_msg("after %lld ms the jobs of instance %lld are still its own",
                  (long long)(it_now_ms() - since), (long long)owner);
     return it_now_ms() - since;
+}
+
+void chaos_hasten(struct it_db *db)
+{
+    it_exec(db, "UPDATE q.job SET run_at = now() WHERE state = 'waiting'");
 }

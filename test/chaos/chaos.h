@@ -28,6 +28,8 @@ struct it_proc *chaos_start(struct it_db *db, const char *fault, const char *con
 /* Through a proxy, its connections named worker, worker-beat and worker-listen there. */
 struct it_proc *chaos_worker_by(struct proxy *proxy, struct it_db *db, const char *fault,
                                 const char *const *args);
+struct it_proc *chaos_start_by(struct proxy *proxy, struct it_db *db, const char *fault,
+                               const char *const *args);
 /* After the server was away. */
 void chaos_reconnect(struct it_db *db);
 /* Its id among the instances; 0 if it has none. */
@@ -39,6 +41,9 @@ int64_t chaos_count(const struct it_result *r, const char *name);
 int64_t chaos_died(struct it_proc *p, int signum);
 /* Until nothing is left with that owner; milliseconds since `since`, at most limit_ms. */
 int64_t chaos_taken_over(struct it_db *db, int64_t owner, int64_t since, int64_t limit_ms);
+
+/* What waits to be tried again need wait no longer. */
+void chaos_hasten(struct it_db *db);
 
 /* ---- history ------------------------------------------------------------------------------- */
 

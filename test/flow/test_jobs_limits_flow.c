@@ -147,7 +147,7 @@ static void test_a_drained_instance_claims_nothing(void **state)
     rig_play(&r);
     expect_beat(true);
     rig_wait(&r, 2500);
-    jobs_wake(r.jobs); /* a claim now would find the script without one */
+    rig_wait(&r, 100); /* a claim now would find the script without one */
     expect_beat(true);
     rig_wait(&r, 2000);
     expect_beat(false);

@@ -6,15 +6,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KEPT_MAX = 4096, OPEN_MAX_DBS = 16 };
+enum { OPEN_MAX_DBS = 16 };
 
 static struct pg_cluster *cluster;
 static char home[64];
 static unsigned serial;
-static char *kept[KEPT_MAX];
-static unsigned nkept;
-static PGresult *result[KEPT_MAX];
-static unsigned nresults;
+static char **kept;
+static size_t nkept;
+static PGresult **result;
+static size_t nresults;
 static struct it_db database[OPEN_MAX_DBS];
 static unsigned ndatabases;
 
@@ -28,12 +28,28 @@ const char *it_home(void)
     return home;
 }
 
+/* Room for one more, doubled at powers of two. */
+static void *room(void *list, size_t n)
+{
+    if (n == 0 || (n & (n - 1)) == 0)
+        list = realloc(list, (n > 0 ? 2 * n : 1) * sizeof(void *));
+    assert_non_null(list);
+    return list;
+}
+
 char *it_keep(char *p)
 {
     assert_non_null(p);
-    assert_true(nkept < KEPT_MAX);
+    kept = room(kept, nkept);
     kept[nkept++] = p;
     return p;
+}
+
+static PGresult *keep_result(PGresult *res)
+{
+    result = room(result, nresults);
+    result[nresults++] = res;
+    return res;
 }
 
 char *it__vformat(const char *fmt, va_list args)
@@ -127,6 +143,10 @@ int it_down(void **state)
     (void)it_after(state);
     cluster = pg_cluster_free(cluster);
     pg_cluster_remove_tree(home);
+    free(kept);
+    free(result);
+    kept = NULL;
+    result = NULL;
     return 0;
 }
 
@@ -250,9 +270,7 @@ void it_helpers(struct it_db *db)
 
 static PGresult *checked(struct it_db *db, PGresult *res, const char *sql)
 {
-    assert_true(nresults < KEPT_MAX);
-    result[nresults++] = res;
-    ExecStatusType status = PQresultStatus(res);
+    ExecStatusType status = PQresultStatus(keep_result(res));
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
         fail_msg("%s\n%s", PQerrorMessage(db->pg), sql);
     return res;
@@ -356,9 +374,7 @@ int64_t it_eventually(struct it_db *db, int64_t limit_ms, const char *sql)
 
 const char *it_try(struct it_db *db, const char *sql)
 {
-    assert_true(nresults < KEPT_MAX);
-    PGresult *res = PQexec(db->pg, sql);
-    result[nresults++] = res;
+    PGresult *res = keep_result(PQexec(db->pg, sql));
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     return state != NULL ? state : "00000";
 }

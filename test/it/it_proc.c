@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    PROCS_MAX = 256,
+    PROCS_MAX = 4096,
     ENV_MAX = 64,
     ARGS_MAX = 4096,
     RUN_MS = 60000,  /* far more than any run takes, sanitizers and a busy machine included */

@@ -117,6 +117,70 @@ int64_t load_chaos_ms(int64_t otherwise_s)
     return 1000 * (given != NULL ? strtoll(given, NULL, 10) : otherwise_s);
 }
 
+/* ---- changes ------------------------------------------------------------------------------- */
+
+/* $a an activity, $n a number of 0 to 99, $p an athlete, $r a route. */
+static const char *const mix[] = {
+    "UPDATE activities SET summary_track = it.way($n / 120.0, ($n + 9) / 120.0, 70, 0.0001)"
+    " WHERE id = $a",
+    "UPDATE activities SET summary_track = NULL WHERE id = $a",
+    "DELETE FROM activities WHERE id = $a",
+    "DELETE FROM activities WHERE id % 40 = $n % 40",
+    "UPDATE activities SET athlete_id = $p WHERE id = $a",
+    "UPDATE activities SET athlete_id = $p WHERE id % 25 = $n % 25",
+    "DELETE FROM activities WHERE id = $a; SELECT it.walk($a, $p, $n / 110.0, 0.95)",
+    "DELETE FROM activities WHERE id BETWEEN $a AND $a + 5;"
+    " SELECT it.walk(k, $p, $n / 130.0, $n / 130.0 + 0.2)"
+    " FROM generate_series($a, $a + 5) k",
+    "INSERT INTO activity_tracks (activity_id, track, origin)"
+    " SELECT id, ST_Segmentize(ST_Translate(summary_track::geometry, 0, $n / 2e6), 3e-4), 'gpx'"
+    " FROM activities WHERE id = $a AND summary_track IS NOT NULL"
+    " ON CONFLICT (activity_id) DO UPDATE SET track = excluded.track",
+    "DELETE FROM activity_tracks WHERE activity_id % 3 = $n % 3",
+    "UPDATE activities SET id = id + 1000 WHERE id = $a AND NOT EXISTS"
+    " (SELECT FROM activities x WHERE x.id = $a + 1000)",
+    "UPDATE routes SET track = it.way($n / 200.0, 0.5 + $n / 200.0, 500) WHERE id = '$r'",
+    "UPDATE routes SET tolerance_m = 20 + $n WHERE id = '$r'",
+    "UPDATE routes SET track = it.ring(46.1, 7.02, 2000 + 20 * $n, 300) WHERE id = 'ring'",
+    "DELETE FROM routes WHERE id = '$r'; INSERT INTO routes (id, display_name, track)"
+    " VALUES ('$r', 'anew', it.way(0.1, 0.3 + $n / 150.0, 600))",
+    "INSERT INTO routes (id, display_name, track) VALUES ('r$n', 'more',"
+    " it.way($n / 150.0, $n / 150.0 + 0.2, 90)) ON CONFLICT DO NOTHING",
+    "DELETE FROM routes WHERE id = 'r$n'",
+    "UPDATE routes SET display_name = 'x'",
+};
+
+static void expand(const char *sql, const char *const value[4], char *out, size_t size)
+{
+    static const char names[] = "anpr";
+    size_t n = 0;
+    for (const char *p = sql; *p != '\0'; p++) {
+        const char *which = *p == '$' ? strchr(names, p[1]) : NULL;
+        const char *text = which != NULL ? value[which - names] : (const char[]){*p, '\0'};
+        n += (size_t)snprintf(out + n, size - n, "%s", text);
+        assert_true(n < size);
+        p += which != NULL;
+    }
+}
+
+bool load_change(struct it_db *db, uint64_t *seed)
+{
+    static const char *const route[] = {"north", "south", "ring"};
+    char activity[16], number[16], athlete[16], sql[1024];
+    (void)snprintf(activity, sizeof(activity), "%d", 1 + (int)load_random(seed, 250));
+    (void)snprintf(number, sizeof(number), "%d", (int)load_random(seed, 100));
+    (void)snprintf(athlete, sizeof(athlete), "%d", 1 + (int)load_random(seed, 2));
+    const char *const value[] = {activity, number, athlete, route[load_random(seed, 3)]};
+    expand(mix[load_random(seed, sizeof(mix) / sizeof(mix[0]))], value, sql, sizeof(sql));
+    PGresult *res = PQexec(db->pg, sql);
+    const char *code = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    bool ok = code == NULL;
+    if (!ok && strcmp(code, "40P01") != 0)
+        fail_msg("%s: %s", PQerrorMessage(db->pg), sql);
+    PQclear(res);
+    return ok;
+}
+
 /* ---- files --------------------------------------------------------------------------------- */
 
 char *load_folder(const char *name)

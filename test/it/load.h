@@ -26,6 +26,10 @@ uint64_t load_random(uint64_t *state, uint64_t below);
 /* How long a randomised test goes on: WAYMARK_CHAOS_SECONDS, or so many. */
 int64_t load_chaos_ms(int64_t otherwise_s);
 
+/* Some change of what load_history made, as a frontend may do it while others process. False when
+ * it lost to a deadlock, which is the caller's to try again, as with any database. */
+bool load_change(struct it_db *db, uint64_t *seed);
+
 /* ---- files, below it_home ------------------------------------------------------------------ */
 
 char *load_folder(const char *name);

@@ -391,7 +391,7 @@ static void hammered(void **state)
     for (int i = 0; i < THREADS; i++) {
         t[i].turn = turn;
     }
-    q_threads(db, t, THREADS, load_seed(), load_chaos_ms(4));
+    assert_int_equal(q_threads(db, t, THREADS, load_seed(), load_chaos_ms(4)), 0);
     print_message("%lld jobs, %lld finished\n",
                   (long long)it_i64(db, "SELECT count(*) FROM it.added"),
                   (long long)it_i64(db, "SELECT count(*) FROM it.effect"));

@@ -15,7 +15,7 @@ static const struct db_stmt SQL_effect = {
 };
 
 struct task {
-    int64_t n, ms, left, fails;
+    int64_t n, ms, left, fails, until_ms;
     bool work, bad, crash;
 };
 
@@ -75,6 +75,7 @@ static int read_task(const struct task_flow *t, const char *payload, struct task
         .ms = number(o, "ms", hang ? HANG_MS : 0),
         .left = number(o, "left", 0),
         .fails = number(o, "fails", kind_is(t, "fail") ? 1 : 0),
+        .until_ms = number(o, "until", 0),
         .work = hang || json_is_true(json_object_get(o, "work")),
         .bad = kind_is(t, "bad") || json_is_true(json_object_get(o, "bad")),
         .crash = kind_is(t, "crash") || json_is_true(json_object_get(o, "crash")),
@@ -88,6 +89,11 @@ static int refuse(const struct task_flow *t, size_t i, struct err *err)
     const struct jobs_job *j = &t->b->job[i];
     if (t->task[i].bad) {
         return err_set(err, ERR_DATA, ERR_PERMANENT, "job %lld is bad", (long long)j->id);
+    }
+    if (clock_wall_us() / 1000 < t->task[i].until_ms) {
+        (void)err_set_code(err, ERR_HTTP, ERR_RETRY, 429, "job %lld is refused", (long long)j->id);
+        err->retry_after_ms = 500;
+        return -1;
     }
     if (j->attempt <= t->task[i].fails) {
         return err_set(err, ERR_DATA, ERR_RETRY, "job %lld fails at attempt %d", (long long)j->id,

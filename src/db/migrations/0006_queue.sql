@@ -149,7 +149,7 @@ BEGIN
 END $$;
 
 -- The next of each lane without a head. The lanes must be locked. Returns how many.
-CREATE FUNCTION q.promote(lanes text[]) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.promote(lanes text[]) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     n integer;
 BEGIN
@@ -192,7 +192,7 @@ $$;
 -- lane, halt, timeout_s, parent. One whose ukey is queued already joins it; that twin is touched, so that it cannot be
 -- claimed, and end, before our transaction is seen. Two of one call with one ukey are one job, the first of them. Ids
 -- rise in the order given within a lane. Returns ids in no order, the twins' among them.
-CREATE FUNCTION q.add(jobs jsonb) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.add(jobs jsonb) RETURNS SETOF bigint LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[];
 BEGIN
@@ -261,7 +261,7 @@ END $$;
 
 -- Activities of one athlete take turns with those of others. See 0003 for the conflict clause.
 CREATE OR REPLACE FUNCTION waymark_queue_matches(ids bigint[], athletes bigint[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET jit = off SET enable_seqscan = off AS $$
     DELETE FROM q.dead WHERE ukey = ANY (ARRAY(SELECT 'match:' || id FROM unnest(ids) id));
     INSERT INTO q.job (queue, kind, prio, ukey, tenant, fair, payload)
     SELECT 'trails', 'match', 10, 'match:' || u.id, u.athlete,
@@ -370,20 +370,21 @@ $$;
 -- (NULL: nothing is), and whether a job waits that must run alone. c_prio, c_fair: the last job that was claimed, which
 -- sets the clock of its prio.
 CREATE FUNCTION q.due(of_queue text, kinds text[], c_prio smallint, c_fair bigint)
-RETURNS TABLE (next_ms bigint, suspects boolean) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
-SET plan_cache_mode = force_generic_plan AS $$
+RETURNS TABLE (next_ms bigint, suspects boolean)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     soonest timestamptz;
+    t timestamptz := clock_timestamp(); -- as a variable: an index cannot be searched for what changes meanwhile
 BEGIN
     -- What may wait for others comes first, while we hold nothing that they may want.
-    IF EXISTS (SELECT FROM q.job WHERE state = 'running' AND deadline_at < clock_timestamp() - interval '30 seconds') THEN
+    IF EXISTS (SELECT FROM q.job WHERE state = 'running' AND deadline_at < t - interval '30 seconds') THEN
         PERFORM q.rescue_late(interval '30 seconds'); -- long enough for its own instance to have given it up
     END IF;
-    IF EXISTS (SELECT FROM q.cron WHERE next_at <= clock_timestamp() AND NOT paused) THEN
+    IF EXISTS (SELECT FROM q.cron WHERE next_at <= t AND NOT paused) THEN
         PERFORM q.cron_fire();
     END IF;
     UPDATE q.job SET state = 'ready', run_at = NULL
-    WHERE id = ANY (ARRAY(SELECT id FROM q.job WHERE state = 'waiting' AND queue = of_queue AND run_at <= clock_timestamp()
+    WHERE id = ANY (ARRAY(SELECT id FROM q.job WHERE state = 'waiting' AND queue = of_queue AND run_at <= t
                           ORDER BY run_at LIMIT 500 FOR UPDATE SKIP LOCKED));
     IF c_fair > 0 THEN
         INSERT INTO q.clock (queue, prio, fair) SELECT of_queue, c_prio, c_fair
@@ -432,7 +433,7 @@ END $$;
 -- See 0002. A job that was to be cancelled is; lanes go on. Rows are locked in order of id, as all do who lock many; keys
 -- are taken in their order, as q.add does.
 CREATE OR REPLACE FUNCTION q.requeue(ids bigint[], me bigint, delays float8[], error text, refund boolean, crashed boolean)
-RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     one record;
     n integer := 0;
@@ -489,7 +490,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION q.bury(ids bigint[], me bigint, why text, error text) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
 BEGIN
@@ -508,7 +509,7 @@ END $$;
 
 -- Jobs of living instances that are long past their deadline: whoever has them hangs or cannot reach us. Back they go, or
 -- to the dead letters after the last attempt; the fence drops what a late one still brings. Returns how many.
-CREATE FUNCTION q.rescue_late(grace interval) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.rescue_late(grace interval) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     one record;
     n integer := 0;
@@ -536,7 +537,7 @@ END $$;
 
 -- Dead letters become jobs again, each with its id and its place in its lane, and behind what its tenant has queued. One
 -- whose twin is queued already leaves as superseded: the twin does the work.
-CREATE FUNCTION q.retry(ids bigint[]) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION q.retry(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.dead WHERE id = ANY (ids) AND lane IS NOT NULL);
     n integer;
@@ -589,29 +590,33 @@ BEGIN
 END $$;
 
 -- Jobs that wait are taken out, as cancelled; those that run are asked to stop, and their instance hears of it at its next
--- beat. Returns how many of either.
-CREATE FUNCTION q.cancel(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+-- beat. Returns how many of either. One is waited for if somebody holds it. Of many, whoever holds one may come to wait for
+-- another: they are tried a few times, and what is held for longer stays (it ends just now, or somebody adds to it).
+CREATE FUNCTION q.cancel(ids bigint[]) RETURNS integer LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     lanes text[] := ARRAY(SELECT DISTINCT lane FROM q.job WHERE id = ANY (ids) AND lane IS NOT NULL);
+    held bigint[];
     n integer;
     total integer := 0;
 BEGIN
     PERFORM q.lock_lanes(lanes);
-    FOR turn IN 1..100 LOOP -- one may be claimed, or put back, between the two halves
-        WITH mine AS MATERIALIZED (
-            SELECT j.id FROM q.job j WHERE j.id = ANY (ids) AND j.state <> 'running' ORDER BY j.ukey, j.id FOR UPDATE
-        ), gone AS (
-            DELETE FROM q.job j WHERE j.id = ANY (ARRAY(SELECT m.id FROM mine m)) RETURNING j.*
+    IF cardinality(ids) = 1 THEN
+        PERFORM FROM q.job WHERE id = ids[1] FOR UPDATE;
+    END IF;
+    FOR turn IN 1..20 LOOP
+        held := ARRAY(SELECT id FROM q.job WHERE id = ANY (ids) AND (state <> 'running' OR NOT cancel) FOR UPDATE SKIP LOCKED);
+        WITH gone AS (
+            DELETE FROM q.job j WHERE j.id = ANY (held) AND j.state <> 'running' RETURNING j.*
         )
         INSERT INTO q.done (id, attempt, queue, kind, tenant, owner, outcome, created_at, started_at)
         SELECT g.id, g.attempt, g.queue, g.kind, g.tenant, g.owner, 'cancelled', g.created_at, g.started_at FROM gone g;
         GET DIAGNOSTICS n = ROW_COUNT;
         total := total + n;
-        PERFORM FROM q.job WHERE id = ANY (ids) AND state = 'running' AND NOT cancel ORDER BY id FOR NO KEY UPDATE;
-        UPDATE q.job SET cancel = true WHERE id = ANY (ids) AND state = 'running' AND NOT cancel;
+        UPDATE q.job SET cancel = true WHERE id = ANY (held) AND state = 'running';
         GET DIAGNOSTICS n = ROW_COUNT;
         total := total + n;
         EXIT WHEN NOT EXISTS (SELECT FROM q.job WHERE id = ANY (ids) AND (state <> 'running' OR NOT cancel));
+        PERFORM pg_sleep(0.01);
     END LOOP;
     PERFORM q.promote(lanes);
     RETURN total;

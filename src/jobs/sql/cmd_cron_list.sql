@@ -1,4 +1,7 @@
--- The schedules, with the times as the clocks of their zones show them.
-SELECT name, spec, tz, queue, kind, prio, catchup, paused, next_at, to_char(next_at AT TIME ZONE tz, 'YYYY-MM-DD HH24:MI'),
-       last_at, to_char(last_at AT TIME ZONE tz, 'YYYY-MM-DD HH24:MI'), missed, payload::text
-FROM q.cron ORDER BY name
+-- The schedules, with the times as the clocks of their zones show them; of a zone that is no more, in UTC.
+SELECT c.name, c.spec, c.tz, c.queue, c.kind, c.prio, c.catchup, c.paused, c.next_at,
+       to_char(c.next_at AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI'), c.last_at,
+       to_char(c.last_at AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI'), c.missed, c.payload::text, c.problem
+FROM q.cron c,
+     LATERAL (SELECT CASE WHEN c.tz IN (SELECT name FROM pg_timezone_names) THEN c.tz ELSE 'UTC' END AS zone) z
+ORDER BY c.name
