@@ -107,6 +107,7 @@ struct jobs {
 
     struct ticker *beat;
     int64_t beat_ms; /* when the last one that got through was sent */
+    bool looked;     /* at the others, since we registered: what dead ones left is ready */
     bool beating;
     struct {
         VEC(struct jobs_peer);

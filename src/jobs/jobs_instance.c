@@ -141,6 +141,7 @@ static void settle_owner(struct jobs *q, const struct db_unit *u)
         log_warn("another instance took this one for dead and took over its jobs; registering anew",
                  L_I("instance", q->owner));
         q->owner = 0; /* what is in flight will be refused by the fence */
+        q->looked = false;
         return;
     }
     bool stopped = db_get_i64(u, 0, 0, COL_FLAG) != 0;
@@ -261,6 +262,9 @@ static void beat_end(struct flow *f)
     q->beating = false;
     if (f->failed) {
         jobs__db_failed(q, JOBS_BEAT, &f->err);
+    } else if (q->owner != 0 && !q->looked) {
+        q->looked = true;
+        q->look = q->due = true; /* a claim that found nothing may have been too early */
     } else if (q->owner == 0 && q->state == JOBS_RUNNING) {
         jobs__beat(q);
     }

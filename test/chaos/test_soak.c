@@ -9,7 +9,7 @@ enum { WORKERS = 4, INSTANCES = 6, SETTLE_MS = 240000, LOOK_MS = 30000 };
 
 struct instance {
     struct it_proc *p; /* NULL: not running */
-    int64_t start_ms;  /* when it is started again */
+    int64_t start_ms;  /* when it was, or is to be, started */
     int64_t wake_ms;   /* > 0: it is stopped until then */
     bool draining;
 };
@@ -36,7 +36,7 @@ static void start(unsigned i)
     static const char *const args[] = {"--batch", "16", "--batch-max", "4", NULL};
     struct instance *k = &soak.instance[i];
     char url[256];
-    *k = (struct instance){0};
+    *k = (struct instance){.start_ms = it_now_ms()};
     if (i < WORKERS && i % 2 == 0) {
         k->p = chaos_start(soak.db, NULL, args);
     } else if (i < WORKERS) {
@@ -103,7 +103,8 @@ static void stop_one(void)
 static void drain_one(void)
 {
     struct instance *k = anyone();
-    if (k != NULL && it_now_ms() > k->start_ms + 1000) {
+    /* Before its handlers stand, a signal just ends it. */
+    if (k != NULL && it_now_ms() > k->start_ms + 3000) {
         it_signal(k->p, SIGTERM);
         k->draining = true;
         soak.drains++;
