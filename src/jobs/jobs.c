@@ -168,8 +168,8 @@ static void finish_idle(struct jobs *q)
     bool down =
         q->failing && q->idle_fail_ms > 0 &&
         (q->down_last_ms - q->down_since_ms > q->idle_fail_ms || q->down_err.class == ERR_BUG);
-    bool idle = q->looked && q->dry && !q->suspects && !q->look && q->claims == 0 && !q->runs && !q->queued &&
-                q->outcomes == 0;
+    bool idle = q->looked && q->dry && !q->suspects && !q->look && q->claims == 0 && !q->runs &&
+                !q->queued && q->outcomes == 0;
     if (idle || down) {
         struct op *op = q->idle;
         q->idle = NULL;
