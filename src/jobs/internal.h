@@ -18,7 +18,7 @@ enum {
     JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
     /* Claims under way, while there is more than one of them brings: of few jobs, and of 100 or
      * more, which have to step over what the others have locked. */
-    JOBS_CLAIMS = 4,
+    JOBS_CLAIMS = 8,
     JOBS_CLAIMS_LARGE = 2,
     JOBS_CLAIM_LARGE = 100,
     JOBS_DUE_MS = 250, /* while busy, between looks for what has become due */
