@@ -28,12 +28,14 @@ struct up_flow {
     struct flow f;
     struct app *app;
     enum app_schema schema;
-    int64_t wait_ms;
+    int64_t wait_ms, started_ms;
     struct op op;
+    struct timer_op pause;
 };
 #define UP_STEPS(STEP)                                                                             \
     STEP(up, server) /* embedded: started or attached to; given: waited for */                     \
     STEP(up, schema)                                                                               \
+    STEP(up, migrated) /* -> server, if a given one went away just now and there is time left */   \
     STEP(up, pool)
 FLOW_STEPS(up, UP_STEPS);
 
@@ -131,7 +133,23 @@ static enum flow_next up_schema(struct flow *f)
         .on_step = tell_migration,
     };
     flow_call(db_migrate_flow(f->loop, &u->app->db, &opts), &u->op);
-    return flow_wait(f, &u->op, up_STEP_pool, 0);
+    return flow_wait_any(f, &u->op, up_STEP_migrated, 0);
+}
+
+static enum flow_next up_migrated(struct flow *f)
+{
+    struct up_flow *u = up_of(f);
+    if (!u->op.failed) {
+        return FLOW_NEXT;
+    }
+    f->err = u->op.err;
+    if (f->err.class != ERR_RETRY || u->app->cluster || f->cancelled ||
+        loop_now_ms(f->loop) - u->started_ms >= u->wait_ms) {
+        return flow_fail(f);
+    }
+    tell_waiting(NULL, &f->err);
+    timer_op_start(&u->pause, f->loop, 1000);
+    return flow_wait(f, &u->pause.op, up_STEP_server, 0);
 }
 
 static enum flow_next up_pool(struct flow *f)
@@ -158,6 +176,7 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
     u->app = app;
     u->schema = schema;
     u->wait_ms = wait_ms;
+    u->started_ms = loop_now_ms(app->loop);
     return &u->f;
 }
 

@@ -129,3 +129,8 @@ void chaos_hasten(struct it_db *db)
 {
     it_exec(db, "UPDATE q.job SET run_at = now() WHERE state = 'waiting'");
 }
+
+const char *chaos_program(void)
+{
+    return QUEUE_WORKER;
+}

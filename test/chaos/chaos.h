@@ -1,7 +1,6 @@
 /* chaos: instances of the queue (test/queue/queue_worker.c) on the databases of it.h, disturbed in
  * all the ways that can be thought of, and a history that tells afterwards whether each job was
- * done once, in order, and none was lost. Numbers in names of tests are those of CONTRIBUTING's
- * table of faults. */
+ * done once, in order, and none was lost. Numbers in names of tests are those of faults.md. */
 #pragma once
 
 #include <signal.h>
@@ -32,6 +31,8 @@ struct it_proc *chaos_start_by(struct proxy *proxy, struct it_db *db, const char
                                const char *const *args);
 /* After the server was away. */
 void chaos_reconnect(struct it_db *db);
+/* The program, to be started otherwise. */
+const char *chaos_program(void);
 /* Its id among the instances; 0 if it has none. */
 int64_t chaos_owner(struct it_db *db, const struct it_proc *p);
 /* SIGTERM, and an end with 0. What it said of its counts ("fenced=") is in there. */

@@ -74,7 +74,7 @@ static void n21_hints_are_lost(void **state)
 static void n29_a_job_that_kills(void **state)
 {
     (void)state;
-    enum { TRIES = 16 };
+    enum { TRIES = 30 };
     struct it_db *db = chaos_db();
     it_exec(db, "SELECT chaos.add('effect', 31, '{\"payload\": {\"ms\": 10}}');"
                 "SELECT q.add('[{\"queue\": \"chaos\", \"kind\": \"effect\", \"lane\": \"x\","
@@ -84,8 +84,11 @@ static void n29_a_job_that_kills(void **state)
     for (int i = 0; i < TRIES; i++) {
         struct it_proc *p = chaos_start(db, NULL, IT_LIST("--until-idle"));
         status = it_wait(p, END_MS).status;
-        if (status == 0)
+        /* It may find nothing to do before it has taken over what the last one left. */
+        if (status == 0 && it_i64(db, "SELECT count(*) FROM q.job") == 0)
             break;
+        if (status == 0)
+            continue;
         assert_int_equal(status, 128 + SIGABRT);
         deaths++;
     }

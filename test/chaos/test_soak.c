@@ -161,8 +161,7 @@ static void add_work(void)
         "SELECT chaos.add('fail', 4, '{\"payload\": {\"fails\": 2}}')",
         "SELECT chaos.add('effect', 3, '{\"payload\": {\"work\": true, \"ms\": 400}}')",
         "SELECT chaos.add('bad', 1, '{\"lanes\": 4}')",
-        "SELECT q.cancel(ARRAY(SELECT id FROM q.job WHERE queue = 'chaos' ORDER BY random()"
-        " LIMIT 3))",
+        "SELECT q.cancel(ARRAY(SELECT id FROM q.job WHERE queue = 'chaos' AND id % 97 = 0))",
         "SELECT q.retry(ARRAY(SELECT id FROM q.dead WHERE kind <> 'bad' LIMIT 5))",
     };
     enum { MORE = sizeof(more) / sizeof(more[0]) };
@@ -239,8 +238,11 @@ static void settle(void)
             break;
     }
     for (unsigned i = 0; i < INSTANCES; i++) {
-        if (soak.instance[i].p != NULL)
-            (void)chaos_stop(soak.instance[i].p);
+        struct instance *k = &soak.instance[i];
+        if (k->p != NULL && k->draining) /* a second signal would end it at once */
+            (void)it_wait(k->p, END_MS);
+        else if (k->p != NULL)
+            (void)chaos_stop(k->p);
     }
 }
 

@@ -24,6 +24,7 @@ struct pg_cluster {
     char url[256];
     char text[4096];
     bool fsync;
+    const char *const *env; /* or NULL */
     unsigned max_connections;
     pid_t server, janitor;
     int lifeline; /* closed when this process ends: the janitor waits for that */
@@ -115,6 +116,8 @@ static pid_t spawn(const struct pg_cluster *c, char *argv[])
         die("fork", strerror(errno));
     if (pid == 0) {
         become(c, parent, SIGQUIT);
+        for (unsigned i = 0; c->env != NULL && c->env[i] != NULL; i++)
+            (void)putenv((char *)(uintptr_t)c->env[i]);
         /* By its full name: initdb looks for postgres beside itself, and falls back to PATH
          * otherwise. */
         argv[0] = path;
@@ -209,6 +212,12 @@ void pg_cluster_resume(struct pg_cluster *c)
     die("the server does not start", c->dir);
 }
 
+void pg_cluster_set(struct pg_cluster *c, const char *const *env, bool fsync)
+{
+    c->env = env;
+    c->fsync = fsync;
+}
+
 void pg_cluster_halt(struct pg_cluster *c, int signum)
 {
     if (c->server <= 0)
@@ -218,7 +227,7 @@ void pg_cluster_halt(struct pg_cluster *c, int signum)
     c->server = 0;
 }
 
-struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections)
+static struct pg_cluster *cluster_new(bool fsync, unsigned max_connections)
 {
     if (pg_cluster_bin_dir() == NULL) {
         fprintf(stderr, "skipped: no PostgreSQL server programs (Debian: postgresql-15)\n");
@@ -237,7 +246,27 @@ struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections)
         die("chown", strerror(errno));
     snprintf(c->data, sizeof(c->data), "%s/data", c->dir);
     start_janitor(c);
+    return c;
+}
+
+struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections)
+{
+    struct pg_cluster *c = cluster_new(fsync, max_connections);
     init_data(c);
+    pg_cluster_resume(c);
+    return c;
+}
+
+struct pg_cluster *pg_cluster_standby(const char *primary, unsigned max_connections)
+{
+    struct pg_cluster *c = cluster_new(false, max_connections);
+    char *argv[] = {
+        "pg_basebackup", "-D",        c->data, "-d", (char *)(uintptr_t)primary, "-R", "-c",
+        "fast",          "--no-sync", NULL};
+    if (wait_for(spawn(c, argv)) != 0) {
+        show_log(c);
+        die("pg_basebackup failed", primary);
+    }
     pg_cluster_resume(c);
     return c;
 }

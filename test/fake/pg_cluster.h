@@ -12,6 +12,9 @@ struct pg_cluster;
  * there are no server binaries it says so and exits with 77, which ctest reads as "skipped"; any
  * other failure ends the test too. */
 struct pg_cluster *pg_cluster_start(bool fsync, unsigned max_connections);
+/* A standby that follows another cluster, which it reaches by that connection string. Read-only
+ * until pg_promote(). */
+struct pg_cluster *pg_cluster_standby(const char *primary, unsigned max_connections);
 /* Stops and removes everything. NULL is fine; returns NULL. */
 struct pg_cluster *pg_cluster_free(struct pg_cluster *c);
 
@@ -25,6 +28,10 @@ const char *pg_cluster_dir(const struct pg_cluster *c);
  * start it again. */
 void pg_cluster_halt(struct pg_cluster *c, int signum);
 void pg_cluster_resume(struct pg_cluster *c);
+
+/* From the next resume on: "NAME=VALUE" pairs for its environment, which must outlive the cluster,
+ * and whether it waits for the disk. */
+void pg_cluster_set(struct pg_cluster *c, const char *const *env, bool fsync);
 
 /* A new database with that name, from template1; with_postgis also creates the extension (if the
  * server has it; false is returned when it does not). */

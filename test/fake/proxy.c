@@ -551,6 +551,20 @@ unsigned proxy_conns(struct proxy *p, const char *app)
     return n;
 }
 
+static void lead_to(struct proxy *p, const char *socket_dir)
+{
+    (void)snprintf(p->socket_path, sizeof(p->socket_path), "%s/.s.PGSQL.5432", socket_dir);
+}
+
+void proxy_redirect(struct proxy *p, const char *socket_dir)
+{
+    lock(p);
+    lead_to(p, socket_dir);
+    for (struct conn *c = p->conns; c != NULL; c = c->next)
+        kill_conn(c);
+    unlock(p);
+}
+
 /* ---- start and end --------------------------------------------------------------------------- */
 
 struct proxy *proxy_start(const char *socket_dir)
@@ -560,7 +574,7 @@ struct proxy *proxy_start(const char *socket_dir)
     socklen_t len = sizeof(at);
     if (p == NULL)
         die("calloc");
-    (void)snprintf(p->socket_path, sizeof(p->socket_path), "%s/.s.PGSQL.5432", socket_dir);
+    lead_to(p, socket_dir);
     (void)pthread_mutex_init(&p->lock, NULL);
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (p->listener < 0 || bind(p->listener, (const struct sockaddr *)&at, sizeof(at)) != 0 ||

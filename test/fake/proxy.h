@@ -14,6 +14,8 @@ struct proxy;
 
 /* socket_dir: folder of the server's socket. Ends the test if it cannot be had. */
 struct proxy *proxy_start(const char *socket_dir);
+/* Where connections lead from now on; those that stand are cut. */
+void proxy_redirect(struct proxy *p, const char *socket_dir);
 /* Cuts what is left. NULL is fine; returns NULL. */
 struct proxy *proxy_free(struct proxy *p);
 /* "host=... port=... user=postgres dbname=... application_name=..." into out, which is returned. */

@@ -67,73 +67,75 @@ static void test_fields(void **state)
     }
 }
 
+static const struct {
+    const char *spec, *part[4]; /* of the message */
+} refused[] = {
+    {"", {"is empty", "five"}},
+    {" \t ", {"is empty"}},
+    {"* * * *", {"day of week", "at position 8", "missing after 4 fields"}},
+    {"5", {"hour", "at position 2", "missing after 1 field;"}},
+    {"* * * * * root", {"at position 11", "\"root\"", "too many"}},
+    {"@fortnightly", {"at position 1", "\"@fortnightly\"", "@yearly"}},
+    {"  @reboot", {"at position 3", "\"@reboot\""}},
+    {"@daily 5", {"missing after 2 fields"}},
+    {"@daily 5 * * *", {"minute", "\"@daily\"", "not a value"}},
+    {"60 * * * *", {"minute", "at position 1", "\"60\"", "0 to 59"}},
+    {"* 24 * * *", {"hour", "at position 3", "\"24\"", "0 to 23"}},
+    {"* * 0 * *", {"day of month", "at position 5", "\"0\"", "1 to 31"}},
+    {"* * 32 * *", {"day of month", "\"32\"", "out of range"}},
+    {"* * * 13 *", {"month", "\"13\"", "jan to dec"}},
+    {"* * * 0 *", {"month", "\"0\""}},
+    {"* * * * 8", {"day of week", "at position 9", "\"8\"", "0 and 7 are Sunday"}},
+    {"0,30,99999999999999999999 * * * *", {"minute", "at position 6", "out of range"}},
+    {"4294967296 * * * *", {"minute", "out of range"}},
+    {"1,,2 * * * *", {"minute", "at position 3", "\"\"", "a value is missing"}},
+    {",1 * * * *", {"minute", "at position 1", "missing"}},
+    {"1, * * * *", {"minute", "at position 3", "missing"}},
+    {"1- * * * *", {"minute", "\"1-\"", "missing"}},
+    {"-1 * * * *", {"minute", "\"-1\"", "not a value"}},
+    {"1-2-3 * * * *", {"minute", "\"1-2-3\"", "not understood to its end"}},
+    {"1.5 * * * *", {"minute", "\"1.5\"", "not understood"}},
+    {"*5 * * * *", {"minute", "\"*5\"", "not understood"}},
+    {"*-5 * * * *", {"minute", "\"*-5\"", "not understood"}},
+    {"** * * * *", {"minute", "\"**\""}},
+    {"5/10 * * * *", {"minute", "\"5/10\"", "a step needs a range or *"}},
+    {"*/0 * * * *", {"minute", "\"*/0\"", "from 1 to 60"}},
+    {"*/ * * * *", {"minute", "\"*/\"", "from 1 to 60"}},
+    {"*/-5 * * * *", {"minute", "\"*/-5\"", "from 1 to 60"}},
+    {"*/90 * * * *", {"minute", "\"*/90\"", "from 1 to 60"}},
+    {"* */25 * * *", {"hour", "\"*/25\"", "from 1 to 24"}},
+    {"*/5/5 * * * *", {"minute", "not understood"}},
+    {"0 22-2 * * *", {"hour", "\"22-2\"", "backwards (write 22-23,0-2)"}},
+    {"0 23-0 * * *", {"hour", "\"23-0\"", "(write 23,0)"}},
+    {"0 0 * nov-feb *", {"month", "\"nov-feb\"", "(write 11-12,1-2)"}},
+    {"0 0 * * fri-mon", {"day of week", "\"fri-mon\"", "(write 5-6,0-1)"}},
+    {"0 0 * * sat-sun", {"day of week", "\"sat-sun\"", "(write 6,0)"}},
+    {"0 0 * january *", {"month", "\"january\"", "three letters"}},
+    {"0 0 * mon *", {"month", "\"mon\""}},
+    {"0 0 * * jan", {"day of week", "\"jan\""}},
+    {"jan 0 * * *", {"minute", "\"jan\"", "no names"}},
+    {"0 0 L * *", {"day of month", "\"L\"", "no names"}},
+    {"0 0 ? * *", {"day of month", "\"?\"", "not a value"}},
+    {"0 0 * * 5#2", {"day of week", "\"5#2\"", "not understood"}},
+    {"0 0\n* * *", {"at position 4", "byte 0x0a"}},
+    {"\xc2\xa0 0 * * *", {"at position 1", "byte 0xc2"}},
+};
+
 static void test_refusals(void **state)
 {
     (void)state;
-    static const struct {
-        const char *spec, *part[4]; /* of the message */
-    } row[] = {
-        {"", {"is empty", "five"}},
-        {" \t ", {"is empty"}},
-        {"* * * *", {"day of week", "at position 8", "missing after 4 fields"}},
-        {"5", {"hour", "at position 2", "missing after 1 field;"}},
-        {"* * * * * root", {"at position 11", "\"root\"", "too many"}},
-        {"@fortnightly", {"at position 1", "\"@fortnightly\"", "@yearly"}},
-        {"  @reboot", {"at position 3", "\"@reboot\""}},
-        {"@daily 5", {"missing after 2 fields"}},
-        {"@daily 5 * * *", {"minute", "\"@daily\"", "not a value"}},
-        {"60 * * * *", {"minute", "at position 1", "\"60\"", "0 to 59"}},
-        {"* 24 * * *", {"hour", "at position 3", "\"24\"", "0 to 23"}},
-        {"* * 0 * *", {"day of month", "at position 5", "\"0\"", "1 to 31"}},
-        {"* * 32 * *", {"day of month", "\"32\"", "out of range"}},
-        {"* * * 13 *", {"month", "\"13\"", "jan to dec"}},
-        {"* * * 0 *", {"month", "\"0\""}},
-        {"* * * * 8", {"day of week", "at position 9", "\"8\"", "0 and 7 are Sunday"}},
-        {"0,30,99999999999999999999 * * * *", {"minute", "at position 6", "out of range"}},
-        {"4294967296 * * * *", {"minute", "out of range"}},
-        {"1,,2 * * * *", {"minute", "at position 3", "\"\"", "a value is missing"}},
-        {",1 * * * *", {"minute", "at position 1", "missing"}},
-        {"1, * * * *", {"minute", "at position 3", "missing"}},
-        {"1- * * * *", {"minute", "\"1-\"", "missing"}},
-        {"-1 * * * *", {"minute", "\"-1\"", "not a value"}},
-        {"1-2-3 * * * *", {"minute", "\"1-2-3\"", "not understood to its end"}},
-        {"1.5 * * * *", {"minute", "\"1.5\"", "not understood"}},
-        {"*5 * * * *", {"minute", "\"*5\"", "not understood"}},
-        {"*-5 * * * *", {"minute", "\"*-5\"", "not understood"}},
-        {"** * * * *", {"minute", "\"**\""}},
-        {"5/10 * * * *", {"minute", "\"5/10\"", "a step needs a range or *"}},
-        {"*/0 * * * *", {"minute", "\"*/0\"", "from 1 to 60"}},
-        {"*/ * * * *", {"minute", "\"*/\"", "from 1 to 60"}},
-        {"*/-5 * * * *", {"minute", "\"*/-5\"", "from 1 to 60"}},
-        {"*/90 * * * *", {"minute", "\"*/90\"", "from 1 to 60"}},
-        {"* */25 * * *", {"hour", "\"*/25\"", "from 1 to 24"}},
-        {"*/5/5 * * * *", {"minute", "not understood"}},
-        {"0 22-2 * * *", {"hour", "\"22-2\"", "backwards (write 22-23,0-2)"}},
-        {"0 23-0 * * *", {"hour", "\"23-0\"", "(write 23,0)"}},
-        {"0 0 * nov-feb *", {"month", "\"nov-feb\"", "(write 11-12,1-2)"}},
-        {"0 0 * * fri-mon", {"day of week", "\"fri-mon\"", "(write 5-6,0-1)"}},
-        {"0 0 * * sat-sun", {"day of week", "\"sat-sun\"", "(write 6,0)"}},
-        {"0 0 * january *", {"month", "\"january\"", "three letters"}},
-        {"0 0 * mon *", {"month", "\"mon\""}},
-        {"0 0 * * jan", {"day of week", "\"jan\""}},
-        {"jan 0 * * *", {"minute", "\"jan\"", "no names"}},
-        {"0 0 L * *", {"day of month", "\"L\"", "no names"}},
-        {"0 0 ? * *", {"day of month", "\"?\"", "not a value"}},
-        {"0 0 * * 5#2", {"day of week", "\"5#2\"", "not understood"}},
-        {"0 0\n* * *", {"at position 4", "byte 0x0a"}},
-        {"\xc2\xa0 0 * * *", {"at position 1", "byte 0xc2"}},
-    };
-    for (size_t i = 0; i < COUNT_OF(row); i++) {
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
         struct jobs_cron c = {.minutes = 42};
         struct err err = {0};
-        if (jobs_cron_parse(span_of(row[i].spec), &c, &err) == 0) {
-            fail_msg("\"%s\" was taken", row[i].spec);
+        if (jobs_cron_parse(span_of(refused[i].spec), &c, &err) == 0) {
+            fail_msg("\"%s\" was taken", refused[i].spec);
         }
         assert_int_equal(c.minutes, 42); /* untouched */
         assert_int_equal(err.class, ERR_PERMANENT);
-        for (size_t k = 0; k < COUNT_OF(row[i].part) && row[i].part[k]; k++) {
-            if (!strstr(err.msg, row[i].part[k])) {
-                fail_msg("\"%s\": \"%s\" lacks \"%s\"", row[i].spec, err.msg, row[i].part[k]);
+        for (size_t k = 0; k < COUNT_OF(refused[i].part) && refused[i].part[k]; k++) {
+            if (!strstr(err.msg, refused[i].part[k])) {
+                fail_msg("\"%s\": \"%s\" lacks \"%s\"", refused[i].spec, err.msg,
+                         refused[i].part[k]);
             }
         }
     }
