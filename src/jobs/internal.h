@@ -16,8 +16,12 @@ enum {
         500, /* between claims that fail; the pool spaces its attempts to connect by itself */
     JOBS_FENCE_MS = 20000,  /* without a beat this long we claim nothing: soon we count as dead */
     JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
-    JOBS_CLAIMS = 4,        /* at once; only while there is more than one of them brings */
-    JOBS_DUE_MS = 250,      /* while busy, between looks for what has become due */
+    /* Claims under way, while there is more than one of them brings: of few jobs, and of 100 or
+     * more, which have to step over what the others have locked. */
+    JOBS_CLAIMS = 8,
+    JOBS_CLAIMS_LARGE = 2,
+    JOBS_CLAIM_LARGE = 100,
+    JOBS_DUE_MS = 250, /* while busy, between looks for what has become due */
     /* The cursor goes back to the start this often, or less: a look from the start takes at most a
      * twentieth of the time, however many dead index entries it has to step over. */
     JOBS_REWIND_MS = 250,

@@ -6,7 +6,7 @@
  * cleaned away. What came meanwhile with an earlier place is found when the cursor goes back to the
  * start: at every hint, poll and short claim, and a few times a second.
  *
- * While claims bring all that they have room for, up to four are under way at once, as long as they
+ * While claims bring all that they have room for, several are under way at once, as long as they
  * do nothing but go on from the cursor; SKIP LOCKED keeps them apart. Every other claim is alone.
  *
  * A suspect, a job whose process died while it ran, is claimed when nothing else is in flight, and
@@ -453,7 +453,8 @@ static void start_claim(struct jobs *q, bool quick)
 
 void jobs__claim(struct jobs *q)
 {
-    while (q->nruns + q->claims < q->conf.concurrency && q->claims < JOBS_CLAIMS && !q->lone) {
+    unsigned most = q->conf.batch_size < JOBS_CLAIM_LARGE ? JOBS_CLAIMS : JOBS_CLAIMS_LARGE;
+    while (q->nruns + q->claims < q->conf.concurrency && q->claims < most && !q->lone) {
         bool quick = is_quick(q);
         if (q->claims == 0 ? !q->look : !quick) {
             return;

@@ -141,7 +141,7 @@ __attribute__((noreturn)) static void usage(void)
     fputs("usage: queue_worker --db URL [--beat-db URL] [--listen-db URL] [--queue chaos]\n"
           "  [--channel chaos] [--batch 50] [--batch-max 50] [--concurrency 4]\n"
           "  [--threads 4] [--conns 0] [--poll-ms 1000] [--drain-ms 25000] [--timeout-ms 0]\n"
-          "  [--log debug|info|warn|error] [--deaf] [--ledger FILE] [--until-idle]\n",
+          "  [--log debug|info|warn|error] [--deaf] [--ledger FILE] [--report] [--until-idle]\n",
           stderr);
     exit(2);
 }
@@ -184,6 +184,7 @@ enum option_id {
     O_LOG,
     O_DEAF,
     O_LEDGER,
+    O_REPORT,
     O_UNTIL_IDLE
 };
 static const struct option options[] = {
@@ -203,6 +204,7 @@ static const struct option options[] = {
     {"log", required_argument, NULL, O_LOG},
     {"ledger", required_argument, NULL, O_LEDGER},
     {"deaf", no_argument, NULL, O_DEAF},
+    {"report", no_argument, NULL, O_REPORT},
     {"until-idle", no_argument, NULL, O_UNTIL_IDLE},
     {0},
 };
@@ -268,6 +270,9 @@ static void set_option(struct worker *w, int id, const char *text)
         break;
     case O_DEAF:
         w->deaf = true;
+        break;
+    case O_REPORT:
+        w->task.report = true;
         break;
     case O_UNTIL_IDLE:
         w->until_idle = true;

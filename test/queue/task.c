@@ -261,9 +261,21 @@ static void task_end(struct flow *f)
 
 static const struct flow_def task_def = {"task", task_steps, task_STEP_COUNT, task_end};
 
+static void report(const struct jobs_batch *b)
+{
+    long long now = (long long)clock_mono_ns();
+    for (size_t i = 0; i < b->n; i++) {
+        printf("start %lld %lld\n", (long long)b->job[i].id, now);
+    }
+    fflush(stdout);
+}
+
 static struct flow *start(struct jobs_batch *b, void *ctx)
 {
     struct task_conf *conf = ctx;
+    if (conf->report) {
+        report(b);
+    }
     struct task_flow *t = flow_new(db_pool_loop(conf->pool), &task_def, sizeof(*t), 0);
     t->conf = conf;
     t->b = b;

@@ -25,6 +25,7 @@ struct task_conf {
     const char *queue; /* where chains go on */
     size_t batch_max;  /* of noop, effect, chain and rated; the others run alone */
     int64_t timeout_ms;
+    bool report; /* a line "start JOB NS" as the handler of each starts, by the monotonic clock */
     /* >= 0: a file that gets a line "kind id attempt" for each job that begins, whatever becomes of
      * it: what it did outside of the database. */
     int ledger;

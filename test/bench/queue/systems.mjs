@@ -66,16 +66,23 @@ async function startWaymark(database, options) {
     const batch = options.batch ?? (options.mode === 'batch' ? 500 : 1);
     const args = { db: conninfo(database), queue: 'bench', channel: 'bench', batch, 'batch-max': Math.min(batch, 500),
         concurrency: options.concurrency, 'poll-ms': 30000, log: 'warn' }; // the poll of a configuration that says nothing
-    const child = spawn(process.env.QUEUE_WORKER, Object.entries(args).flatMap(([k, v]) => [`--${k}`, String(v)]),
+    const flags = options.report === 'each' ? ['--report'] : [];
+    const child = spawn(process.env.QUEUE_WORKER, Object.entries(args).flatMap(([k, v]) => [`--${k}`, String(v)]).concat(flags),
         { stdio: ['ignore', 'pipe', 'inherit'] });
     const i = instance(child);
-    for await (const line of createInterface({ input: child.stdout })) {
-        if (line.startsWith('ready')) {
-            i.owner = line.split(' ')[1];
-            return i;
-        }
-    }
-    throw new Error('queue_worker did not start');
+    const ready = new Promise((resolve) => {
+        createInterface({ input: child.stdout }).on('line', (line) => {
+            const [what, id, ns] = line.split(' ');
+            if (what === 'ready') {
+                i.owner = id;
+                resolve();
+            } else if (what === 'start') {
+                i.starts.set(Number(id), BigInt(ns));
+            }
+        });
+    });
+    await ready;
+    return i;
 }
 
 // ---- the queues --------------------------------------------------------------------------------
