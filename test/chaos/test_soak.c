@@ -68,6 +68,7 @@ static void look_after(struct instance *k, int64_t now)
     if (k->wake_ms > 0 && now >= k->wake_ms) {
         it_signal(k->p, SIGCONT);
         k->wake_ms = 0;
+        k->start_ms = now; /* perhaps it had not come far */
     }
     if (it_ended(k->p)) {
         struct it_result r = it_wait(k->p, 0); /* looks for reports of the sanitizers */
