@@ -139,8 +139,14 @@ void jobs_hint(struct jobs *q)
 void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err)
 {
     q->down_last_ms = jobs__now(q);
+    /* That connections are lost and refused is one thing; another reason is worth a line. */
+    bool lost = err->sqlstate[0] == '\0' || strncmp(err->sqlstate, "08", 2) == 0 ||
+                strncmp(err->sqlstate, "57", 2) == 0;
+    bool news = !lost && strcmp(err->sqlstate, q->down_err.sqlstate) != 0;
     if (q->failing == 0) {
         q->down_since_ms = q->down_last_ms;
+    }
+    if (q->failing == 0 || news) {
         log_err(LOG_LEVEL_WARN,
                 err->class == ERR_BUG ? "queue does not work, trying again"
                                       : "queue cannot be reached, trying again",

@@ -34,7 +34,8 @@ static void its_jobs_are_taken_up_all_the_same(void **state)
     /* It beats no more, but its sessions stand; it is nobody's neighbour, so no pid tells. */
     it_exec(db,
             "INSERT INTO q.instance (host, place, pid, pid_started, version, session,"
-            " session_start) SELECT 'far', 'elsewhere', 1, 1, '0', pid, backend_start"
+            " session_start, sessions) SELECT 'far', 'elsewhere', 1, 1, '0', pid, backend_start,"
+            " 'waymark'"
             " FROM pg_stat_activity WHERE pid = %d",
             PQbackendPID(beat));
     it_exec(db, "UPDATE q.job SET state = 'running', attempt = 1, owner = i.id, started_at = now()"
@@ -59,8 +60,9 @@ static void nobody_else_is_ended(void **state)
     send_half(other, "SELECT 1");
     PQclear(PQexec(ours, "BEGIN")); /* an idle one is ended by the server's own timeout */
     it_pause_ms(16000);
-    it_exec(db, "SET application_name = 'waymark'");
-    it_exec(db, "SELECT q.rescue(77, 0)");
+    it_exec(db, "INSERT INTO q.instance (host, place, pid, pid_started, version, sessions)"
+                " VALUES ('far', 'elsewhere', 1, 1, '0', 'waymark')");
+    it_exec(db, "SELECT q.rescue(id, beat) FROM q.instance");
     it_holds(db, "2 = (SELECT count(*) FROM pg_stat_activity WHERE pid IN (%d, %d))",
              PQbackendPID(other), PQbackendPID(ours));
     PQfinish(other);

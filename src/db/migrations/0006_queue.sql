@@ -35,6 +35,7 @@ CREATE INDEX dead_kind ON q.dead (queue, kind, died_at);
 
 ALTER TABLE q.instance
     ADD COLUMN queue text,
+    ADD COLUMN sessions text NOT NULL DEFAULT current_setting('application_name'), -- how its sessions are called, to a "-"
     ADD COLUMN slots integer NOT NULL DEFAULT 0,    -- batches it runs at once
     ADD COLUMN running integer NOT NULL DEFAULT 0;  -- jobs in flight, as of its last beat
 
@@ -524,7 +525,7 @@ END $$;
 -- See 0002. An instance that hangs may hang in the middle of what it sends: its transaction then stands open, with locks on
 -- its jobs and on what it was about to write, and no timeout of the server ends it, since to the server it is active. No
 -- session of a healthy instance waits for its client within a transaction, because all of a transaction is sent at once:
--- whoever does for 15 s, by the names of our sessions, is ended first.
+-- whoever does for 15 s, among the sessions called as the dead one's are, is ended first.
 CREATE OR REPLACE FUNCTION q.rescue(dead bigint, expected_beat bigint) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     n integer;
@@ -532,7 +533,7 @@ BEGIN
     PERFORM pg_terminate_backend(s.pid, 5000) FROM pg_stat_activity s
     WHERE s.datname = current_database() AND s.usename = current_user AND s.state = 'active' AND s.wait_event = 'ClientRead'
         AND s.xact_start IS NOT NULL AND s.state_change < clock_timestamp() - interval '15 seconds'
-        AND starts_with(s.application_name, split_part(current_setting('application_name'), '-', 1));
+        AND starts_with(s.application_name, split_part((SELECT i.sessions FROM q.instance i WHERE i.id = dead), '-', 1));
     DELETE FROM q.instance WHERE id = dead AND beat = expected_beat;
     IF NOT FOUND AND EXISTS (SELECT FROM q.instance WHERE id = dead) THEN
         RETURN -1; -- perhaps since this moment: the deletion waits for a beat that is about to commit
