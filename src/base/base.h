@@ -25,6 +25,8 @@ __attribute__((noreturn)) void check_failed(const char *cond, const char *file, 
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
+/* At the start of a program: large blocks go back to the system as soon as they are freed. */
+void mem_init(void);
 /* Abort on exhaustion: for small sizes that the program itself chose. Sizes that come from outside
  * are capped first and then use the try_ form or an arena with a limit. */
 void *mem_alloc(size_t n); /* zeroed; caller frees with mem_free */

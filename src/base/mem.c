@@ -1,5 +1,15 @@
 #include "base/base.h"
 
+#include <malloc.h>
+
+void mem_init(void)
+{
+    /* glibc raises its threshold to the largest block it has seen freed, and then keeps such blocks
+     * in the heaps of its threads: after one huge track, for years. */
+    enum { LARGE = 128 * 1024 };
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+}
+
 void *mem_try_alloc(size_t n)
 {
     return calloc(1, n ? n : 1);

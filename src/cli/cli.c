@@ -523,6 +523,7 @@ static int run_command(struct cli *c)
 int cli_main(int argc, char **argv, char **envp)
 {
     int words = 0;
+    mem_init();
     const struct cli_command *cmd = find_command(argc, argv, &words);
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("waymark " WAYMARK_VERSION);

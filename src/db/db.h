@@ -44,7 +44,8 @@ struct db_conf {
     bool pooled;
 };
 /* Copies conf; zero timeouts get defaults (10 s, 30 s). Opens connections only when a unit needs
- * one; open ones keep the loop alive. Host names are resolved by uv_getaddrinfo, several hosts are
+ * one, and from the third on only while units have been waiting for 50 ms; open ones keep the loop
+ * alive. Host names are resolved by uv_getaddrinfo, several hosts are
  * tried in order (names in a service file are left to libpq, which blocks on them). */
 struct db_pool *db_pool_open(struct loop *l, const struct db_conf *conf);
 /* Units still queued or running finish as failed (RETRY). on_closed(ctx) runs when the last handle

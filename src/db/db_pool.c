@@ -3,7 +3,13 @@
  * meanwhile the units just wait, each as long as its waiter lets it. */
 #include "db/internal.h"
 
-#define POOL_MAGIC 0x64627031u
+enum {
+    POOL_MAGIC = 0x64627031,
+    /* A backend that has done some PostGIS holds 40 MB. So this many connections are opened at once
+     * for whoever waits, more only one by one while the FIFO has not been empty for so long. */
+    POOL_EAGER = 2,
+    POOL_PATIENCE_MS = 50,
+};
 
 struct db_pool {
     uint32_t magic;
@@ -15,14 +21,15 @@ struct db_pool {
     unsigned nconns, connecting;
     struct db_unit *head, *tail;
     unsigned queued;
-    uv_timer_t retry;
+    uv_timer_t retry, patience;
     bool waiting;       /* for the retry timer */
+    bool impatient;     /* units have waited long enough for one more connection */
     int64_t backoff_ms; /* 0: the last connection came up */
     struct err last;    /* why the last one did not, while backoff_ms > 0 */
     struct db__cancel *cancel_head, *cancel_tail; /* one at a time: they may block long */
     bool pumping, pump_again;
     bool closing;
-    unsigned handles; /* the timer, connections not freed yet, cancel requests */
+    unsigned handles; /* the timers, connections not freed yet, cancel requests */
     void (*on_closed)(void *ctx);
     void *ctx;
 };
@@ -324,9 +331,33 @@ static struct db_conn *idle_conn(const struct db_pool *p)
     return best;
 }
 
+static void on_patience(uv_timer_t *t)
+{
+    struct db_pool *p = container_of(t, struct db_pool, patience);
+    p->impatient = true;
+    pump(p);
+}
+
+/* Units wait, and only patience keeps another connection from them. */
+static bool is_short(const struct db_pool *p)
+{
+    return p->head != NULL && !p->waiting && p->nconns >= POOL_EAGER &&
+           p->nconns < p->conf.max_conns;
+}
+
+static void keep_patience(struct db_pool *p)
+{
+    if (!is_short(p)) {
+        p->impatient = false;
+        CHECK(uv_timer_stop(&p->patience) == 0);
+    } else if (!uv_is_active((const uv_handle_t *)&p->patience)) {
+        CHECK(uv_timer_start(&p->patience, on_patience, POOL_PATIENCE_MS, 0) == 0);
+    }
+}
+
 static bool want_conn(const struct db_pool *p)
 {
-    if (p->waiting || p->nconns >= p->conf.max_conns)
+    if (p->waiting || p->nconns >= p->conf.max_conns || (p->nconns >= POOL_EAGER && !p->impatient))
         return false;
     /* While the server is away one connection asks for all. */
     return p->backoff_ms > 0 ? p->queued > 0 && p->connecting == 0 : p->queued > p->connecting;
@@ -343,7 +374,9 @@ static void pump_once(struct db_pool *p)
         p->conn[p->nconns++] = db__conn_open(p->loop, &p->conf, p->dsn, &pool_ops, p);
         p->connecting++;
         p->handles++;
+        p->impatient = false;
     }
+    keep_patience(p);
 }
 
 /* Connections come and go inside; a call from within asks for another round. */
@@ -459,13 +492,15 @@ struct db_pool *db_pool_open(struct loop *l, const struct db_conf *conf)
     db__conf_copy(&p->conf, conf);
     p->dsn = db__dsn_new(p->conf.url, &p->bad_url);
     CHECK(uv_timer_init(loop_uv(l), &p->retry) == 0);
-    p->handles = 1;
+    CHECK(uv_timer_init(loop_uv(l), &p->patience) == 0);
+    p->retry.data = p->patience.data = p;
+    p->handles = 2;
     return p;
 }
 
-static void retry_closed(uv_handle_t *h)
+static void timer_closed(uv_handle_t *h)
 {
-    pool_unhold(container_of((uv_timer_t *)(void *)h, struct db_pool, retry));
+    pool_unhold(h->data);
 }
 
 void db_pool_close(struct db_pool *p, void (*on_closed)(void *ctx), void *ctx)
@@ -485,7 +520,8 @@ void db_pool_close(struct db_pool *p, void (*on_closed)(void *ctx), void *ctx)
             unit_lost(p, c, &why);
         db__conn_close(c);
     }
-    uv_close((uv_handle_t *)&p->retry, retry_closed);
+    uv_close((uv_handle_t *)&p->retry, timer_closed);
+    uv_close((uv_handle_t *)&p->patience, timer_closed);
 }
 
 struct loop *db_pool_loop(struct db_pool *p)

@@ -201,6 +201,29 @@ static void test_max_and_fifo(void **state)
     harness_close(h);
 }
 
+/* A backend costs the server memory: a third is opened only for units that have to wait long. */
+static void test_third_comes_late(void **state)
+{
+    (void)state;
+    struct harness *h = harness_open(3);
+    struct db_unit u[8];
+    for (unsigned turn = 0; turn < 2; turn++) {
+        int64_t started_ms = clock_mono_ms();
+        for (unsigned i = 0; i < COUNT_OF(u); i++) {
+            add_sleep(h, &u[i], 0, turn == 0 ? 0.001 : 0.05);
+            db_submit(&u[i]);
+        }
+        for (unsigned i = 0; i < COUNT_OF(u); i++) {
+            await(h->loop, &u[i].op);
+            assert_ok(&u[i].op);
+            db_unit_done(&u[i]);
+        }
+        bool quick = clock_mono_ms() - started_ms < 50;
+        assert_int_equal(db_pool_open_conns(h->pool), quick ? 2 : 3);
+    }
+    harness_close(h);
+}
+
 static void test_idle_ones_are_closed(void **state)
 {
     (void)state;
@@ -414,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_vanished_in_the_middle),
         cmocka_unit_test(test_restart_under_load),
         cmocka_unit_test(test_max_and_fifo),
+        cmocka_unit_test(test_third_comes_late),
         cmocka_unit_test(test_idle_ones_are_closed),
         cmocka_unit_test(test_close_while_busy),
         cmocka_unit_test(test_close_while_connecting),
