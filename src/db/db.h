@@ -62,7 +62,8 @@ char *db_url_redacted(const char *url);
 /* ---- units ----------------------------------------------------------------------------------- */
 
 /* A list of statements sent as one pipeline. With DB_TX they are one transaction (BEGIN ... COMMIT)
- * with one completion: all of it happened or nothing did. Without, there is no BEGIN and no COMMIT:
+ * with one completion: all of it happened or nothing did (a single statement is that without
+ * BEGIN). Without, there is no BEGIN and no COMMIT:
  * the statements of the unit are one implicit transaction all the same, as everything between two
  * Syncs of a pipeline is, but one that cannot be READ ONLY and in which a statement such as CREATE
  * INDEX CONCURRENTLY may stand alone. DB_READONLY: may run on a standby; with DB_TX, BEGIN READ

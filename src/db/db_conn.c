@@ -448,7 +448,7 @@ static void setup_read(struct db_conn *c)
             db__conn_timer(c, 0);
             set_state(c, DB__CONN_IDLE);
             c->up = true;
-            c->idle_since_ms = loop_now_ms(c->loop);
+            c->idle_since_ns = clock_mono_ns();
             if (c->ops != NULL)
                 c->ops->up(c);
             return;
@@ -535,5 +535,5 @@ void db__conn_set_busy(struct db_conn *c, bool busy)
 {
     set_state(c, busy ? DB__CONN_BUSY : DB__CONN_IDLE);
     if (!busy)
-        c->idle_since_ms = loop_now_ms(c->loop);
+        c->idle_since_ns = clock_mono_ns();
 }

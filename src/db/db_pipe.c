@@ -150,12 +150,19 @@ static bool send_calls(struct db_conn *c, const struct db_unit *u)
     return true;
 }
 
+/* A single statement is a transaction without being told so, for two statements less. */
+static bool needs_begin(const struct db_unit *u)
+{
+    return (u->flags & DB_TX) != 0 && (u->n > 1 || (u->flags & DB_READONLY) != 0);
+}
+
 static bool send_all(struct db_conn *c, const struct db_unit *u)
 {
     const char *begin = u->flags & DB_READONLY ? "BEGIN READ ONLY" : "BEGIN";
-    return send_prepares(c, u) && (!(u->flags & DB_TX) || send_plain(c, begin, DB__EXPECT_BEGIN)) &&
+    bool tx = needs_begin(u);
+    return send_prepares(c, u) && (!tx || send_plain(c, begin, DB__EXPECT_BEGIN)) &&
            send_settings(c, u) && send_calls(c, u) &&
-           (!(u->flags & DB_TX) || send_plain(c, "COMMIT", DB__EXPECT_COMMIT)) && send_sync(c);
+           (!tx || send_plain(c, "COMMIT", DB__EXPECT_COMMIT)) && send_sync(c);
 }
 
 static void link_lost(struct db_conn *c)

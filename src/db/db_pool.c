@@ -325,7 +325,7 @@ static struct db_conn *idle_conn(const struct db_pool *p)
     struct db_conn *best = NULL;
     for (unsigned i = 0; i < p->nconns; i++) {
         struct db_conn *c = p->conn[i];
-        if (c->state == DB__CONN_IDLE && (best == NULL || c->idle_since_ms > best->idle_since_ms))
+        if (c->state == DB__CONN_IDLE && (best == NULL || c->idle_since_ns > best->idle_since_ns))
             best = c;
     }
     return best;

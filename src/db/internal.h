@@ -152,7 +152,7 @@ struct db_conn {
     bool dismissed; /* the server has said that it ends this connection */
     bool standby;   /* refuses writes */
     struct err why;
-    int64_t idle_since_ms;
+    int64_t idle_since_ns;
     struct db_unit *unit;
     struct db__pipe pipe;
     struct db__cancel *cancel;

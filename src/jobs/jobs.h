@@ -1,4 +1,4 @@
-/* jobs: the durable queue in PostgreSQL (schema q, migrations 0002 and 0006). Knows kinds of jobs
+/* jobs: the durable queue in PostgreSQL (schema q, migrations 0002, 0006 and 0007). Knows kinds of jobs
  * only by name. Loop thread.
  *
  * Rules:

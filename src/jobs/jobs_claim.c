@@ -142,6 +142,7 @@ static void add_take(struct claim_flow *c)
     db_p_i64(u, q->cursor.prio);
     db_p_i64(u, q->cursor.fair);
     db_p_i64(u, q->cursor.id);
+    db_p_bool(u, c->quick);
 }
 
 static void add_take_rated(struct claim_flow *c, const char *rate)
@@ -216,8 +217,9 @@ static enum flow_next claim_ask(struct flow *f)
     }
     c->rewound = q->cursor.prio == INT16_MIN;
     /* One implicit transaction: nothing stays claimed if any of them fails. Should the server crash
-     * and forget a claim, the fence drops what we make of it: it need not wait for the disk. */
-    db_unit_init(&c->u, q->pool, f->arena, DB_ASYNC_COMMIT);
+     * and forget a claim, the fence drops what we make of it: it need not wait for the disk. A
+     * quick one is a single statement, which sees to that itself. */
+    db_unit_init(&c->u, q->pool, f->arena, c->quick ? 0 : DB_ASYNC_COMMIT);
     if (!c->quick && (q->due || c->sent_ms - q->due_ms >= JOBS_DUE_MS)) {
         add_due(c);
     }

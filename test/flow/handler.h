@@ -110,10 +110,5 @@ static inline void plan_error(struct handler *h, enum err_class class, const cha
 
 static inline struct script_unit *expect_finish(const char *ids, const char *attempts)
 {
-    struct script_unit *x = script_expect(RIG_WORK, "jobs_finish");
-    script_flags(x, DB_TX);
-    script_param(x, 0, 1, ids);
-    script_param(x, 0, 2, attempts);
-    script_param(x, 0, 3, "1");
-    return x;
+    return rig_expect_finish("jobs_finish", ids, attempts);
 }

@@ -251,6 +251,25 @@ void rig_job(struct script_unit *claim, const char *kind, int64_t id, const char
                                          .max_attempts = 5});
 }
 
+struct script_unit *rig_expect_finish(const char *statements, const char *ids, const char *attempts)
+{
+    static const char finish[] = "jobs_finish";
+    char text[1024], id[32] = "", attempt[32] = "";
+    bool one = !strchr(ids, ',');
+    assert_int_equal(strncmp(statements, finish, strlen(finish)), 0);
+    snprintf(text, sizeof(text), "jobs_finish%s%s", one ? "_one" : "", statements + strlen(finish));
+    if (one) {
+        assert_int_equal(sscanf(ids, "{%31[0-9]}", id), 1);
+        assert_int_equal(sscanf(attempts, "{%31[0-9]}", attempt), 1);
+    }
+    struct script_unit *x = script_expect(RIG_WORK, text);
+    script_flags(x, DB_TX);
+    script_param(x, 0, 1, one ? id : ids);
+    script_param(x, 0, 2, one ? attempt : attempts);
+    script_param(x, 0, 3, "1");
+    return x;
+}
+
 struct script_unit *rig_expect_requeue(const char *ids, bool refund)
 {
     struct script_unit *x = script_expect(RIG_WORK, "jobs_requeue");

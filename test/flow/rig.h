@@ -76,6 +76,10 @@ void rig_claim_tail(struct script_unit *claim, int64_t due_ms, bool suspects);
 /* The row about ourselves that a beat brings. */
 void rig_me(struct script_unit *beat, bool draining);
 
+/* The unit that ends jobs: "jobs_finish ...", with jobs_finish_one for a single one, which has its
+ * own parameters. */
+struct script_unit *rig_expect_finish(const char *statements, const char *ids,
+                                      const char *attempts);
 /* What becomes of batches that failed, as units to come. */
 struct script_unit *rig_expect_requeue(const char *ids, bool refund);
 struct script_unit *rig_expect_bury(const char *ids, const char *reason);

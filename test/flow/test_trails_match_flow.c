@@ -12,7 +12,7 @@ static struct script_unit *script_to(struct world *w, int units)
         x = expect_routes("{walk}");
         add_route(x, "walk", 4, &w->route);
     }
-    return units > 2 ? expect_save(SAVE_MATCH, "{1}", "{1}") : x;
+    return units > 2 ? rig_expect_finish(SAVE_MATCH, "{1}", "{1}") : x;
 }
 
 static void test_an_activity_on_a_route(void **state)
@@ -57,7 +57,7 @@ static void test_a_cached_route_is_not_read_again(void **state)
     struct script_unit *x = expect_read("{101}");
     add_activity(x, 101, &w.far);
     add_candidate(x, "walk", 4);
-    (void)expect_save(SAVE_NO_MATCH, "{1}", "{1}");
+    (void)rig_expect_finish(SAVE_NO_MATCH, "{1}", "{1}");
     jobs_wake(w.r.jobs);
     rig_play(&w.r);
     /* A newer one is. */
@@ -66,7 +66,7 @@ static void test_a_cached_route_is_not_read_again(void **state)
     add_activity(x, 101, &w.track);
     add_candidate(x, "walk", 5);
     add_route(expect_routes("{walk}"), "walk", 5, &w.route);
-    x = expect_save(SAVE_MATCH, "{1}", "{1}");
+    x = rig_expect_finish(SAVE_MATCH, "{1}", "{1}");
     script_param(x, SAVE_SECTIONS, 4, "{5}");
     jobs_wake(w.r.jobs);
     rig_play(&w.r);
@@ -89,7 +89,7 @@ static void test_activities_that_cannot_be_matched(void **state)
     add_activity(x, 104, &w.track); /* the only one that earns something */
     add_candidate(x, "walk", 4);
     add_route(expect_routes("{walk}"), "walk", 4, &w.route);
-    x = expect_save(SAVE_MATCH, "{1,2,3,4}", "{1,1,1,1}");
+    x = rig_expect_finish(SAVE_MATCH, "{1,2,3,4}", "{1,1,1,1}");
     script_param(x, SAVE_RELEVANT, 1, "{104}");
     script_param(x, SAVE_MARK, 1, "{101,102,103,104}");
     script_param(x, SAVE_MARK, 3,
@@ -110,7 +110,7 @@ static void test_routes_that_cannot_be_matched(void **state)
     add_candidate(x, "deleted", 1);
     x = expect_routes("{broken,deleted}");
     add_route(x, "broken", 1, &w.broken);
-    (void)expect_save(SAVE_NO_MATCH, "{1}", "{1}");
+    (void)rig_expect_finish(SAVE_NO_MATCH, "{1}", "{1}");
     rig_start(&w.r);
     rig_play(&w.r);
     assert_cached(&w, "broken", 1); /* so that it is not tried for every activity */
@@ -129,11 +129,11 @@ static void test_memory_makes_turns_of_a_batch(void **state)
     add_activity(x, 102, &w.far);
     add_candidate(x, "walk", 4);
     add_route(expect_routes("{walk}"), "walk", 4, &w.route);
-    x = expect_save(SAVE_MATCH, "{1,2}", "{1,1}");
+    x = rig_expect_finish(SAVE_MATCH, "{1,2}", "{1,1}");
     script_param(x, SAVE_MARK, 1, "{101,102}");
     x = expect_read("{103}");
     add_activity(x, 103, &w.far);
-    (void)expect_save(SAVE_NO_MATCH, "{3}", "{1}");
+    (void)rig_expect_finish(SAVE_NO_MATCH, "{3}", "{1}");
     rig_start(&w.r);
     rig_play(&w.r);
     assert_int_equal(jobs_counts(w.r.jobs).finished, 3);
@@ -147,7 +147,7 @@ static void test_the_second_turn_fails_alone(void **state)
     open_world(&w);
     expect_jobs("match", 2, "activity");
     add_activity(expect_read("{101,102}"), 101, &w.far);
-    (void)expect_save(SAVE_NO_MATCH, "{1}", "{1}");
+    (void)rig_expect_finish(SAVE_NO_MATCH, "{1}", "{1}");
     script_fails(expect_read("{102}"), "08006", "gone");
     rig_expect_requeue("{2}", false);
     rig_start(&w.r);
@@ -168,7 +168,7 @@ static void test_what_changed_is_read_again(void **state)
         struct script_unit *x = expect_read("{101}");
         add_activity(x, 101, &w.track);
         add_candidate(x, "walk", 4); /* cached by now */
-        (void)expect_save(SAVE_MATCH, "{1}", "{1}");
+        (void)rig_expect_finish(SAVE_MATCH, "{1}", "{1}");
         rig_start(&w.r);
         rig_play(&w.r);
         assert_int_equal(jobs_counts(w.r.jobs).finished, 1);
@@ -188,7 +188,7 @@ static void test_not_for_ever(void **state)
         struct script_unit *x = expect_read("{101}");
         add_activity(x, 101, &w.track);
         add_candidate(x, "walk", 4);
-        script_fails(expect_save(SAVE_MATCH, "{1}", "{1}"), "40P01", "deadlock detected");
+        script_fails(rig_expect_finish(SAVE_MATCH, "{1}", "{1}"), "40P01", "deadlock detected");
     }
     script_param(rig_expect_requeue("{1}", false), 0, 4, "deadlock detected");
     rig_start(&w.r);
@@ -205,7 +205,7 @@ static void test_fenced(void **state)
     for (int64_t id = 101; id <= 103; id++) {
         add_activity(x, id, &w.far);
     }
-    script_fails(expect_save(SAVE_NO_MATCH, "{1,2,3}", "{1,1,1}"), "WM001", "fenced: 1 of 3");
+    script_fails(rig_expect_finish(SAVE_NO_MATCH, "{1,2,3}", "{1,1,1}"), "WM001", "fenced: 1 of 3");
     x = script_expect(RIG_WORK, "jobs_still_ours");
     script_param(x, 0, 1, "{1,2,3}");
     script_row(x, 0, "i", (int64_t)1);
@@ -213,7 +213,7 @@ static void test_fenced(void **state)
     x = expect_read("{101,103}");
     add_activity(x, 101, &w.far);
     add_activity(x, 103, &w.far);
-    (void)expect_save(SAVE_NO_MATCH, "{1,3}", "{1,1}");
+    (void)rig_expect_finish(SAVE_NO_MATCH, "{1,3}", "{1,1}");
     rig_start(&w.r);
     rig_play(&w.r);
     assert_int_equal(jobs_counts(w.r.jobs).fenced, 1);
@@ -229,12 +229,12 @@ static void test_one_bad_of_many(void **state)
     struct script_unit *x = expect_read("{101,102}");
     add_activity(x, 101, &w.far);
     add_activity(x, 102, &w.far);
-    script_fails(expect_save(SAVE_NO_MATCH, "{1,2}", "{1,1}"), "23514", "violates check");
+    script_fails(rig_expect_finish(SAVE_NO_MATCH, "{1,2}", "{1,1}"), "23514", "violates check");
     add_activity(expect_read("{101}"), 101, &w.far);
-    script_fails(expect_save(SAVE_NO_MATCH, "{1}", "{1}"), "23514", "violates check");
+    script_fails(rig_expect_finish(SAVE_NO_MATCH, "{1}", "{1}"), "23514", "violates check");
     script_param(rig_expect_bury("{1}", "permanent"), 0, 4, "violates check");
     add_activity(expect_read("{102}"), 102, &w.far);
-    (void)expect_save(SAVE_NO_MATCH, "{2}", "{1}");
+    (void)rig_expect_finish(SAVE_NO_MATCH, "{2}", "{1}");
     rig_start(&w.r);
     end_world(&w);
 }

@@ -28,7 +28,7 @@ static struct script_unit *script_to(struct world *w, int units)
         x = expect_routes("{walk}");
         add_route(x, "walk", 4, &w->route);
     }
-    return units > 2 ? expect_save(SAVE_PAGE, "{1}", "{1}") : x;
+    return units > 2 ? rig_expect_finish(SAVE_PAGE, "{1}", "{1}") : x;
 }
 
 static void test_a_page(void **state)
@@ -65,7 +65,7 @@ static void test_a_page_that_is_done_or_of_an_older_route(void **state)
         if (revision > 0) {
             add_route(expect_routes("{walk}"), "walk", revision, &w.route);
         }
-        struct script_unit *x = expect_save("jobs_finish trails_page_done", "{1}", "{1}");
+        struct script_unit *x = rig_expect_finish("jobs_finish trails_page_done", "{1}", "{1}");
         script_param(x, 1, 3, revision ? "1" : "0");
         script_param(x, 1, 4, "{}");
         (void)rig_claim_empty();
@@ -82,7 +82,7 @@ static void test_a_route_that_changes_is_read_again(void **state)
     script_fails(script_to(&w, 3), "WM002", "the route has changed");
     (void)expect_page(5); /* its pages went with the change */
     add_route(expect_routes("{walk}"), "walk", 5, &w.route);
-    (void)expect_save("jobs_finish trails_page_done", "{1}", "{1}");
+    (void)rig_expect_finish("jobs_finish trails_page_done", "{1}", "{1}");
     (void)rig_claim_empty();
     rig_start(&w.r);
     rig_play(&w.r);
@@ -99,7 +99,7 @@ static void test_deadlocks_are_bounded(void **state)
     for (int i = 0; i < TRAILS_RETRIES; i++) {
         struct script_unit *x = expect_page(4);
         add_activity(x, 101, &w.track);
-        script_fails(expect_save(SAVE_PAGE, "{1}", "{1}"), "40P01", "deadlock detected");
+        script_fails(rig_expect_finish(SAVE_PAGE, "{1}", "{1}"), "40P01", "deadlock detected");
     }
     rig_expect_requeue("{1}", false);
     rig_start(&w.r);

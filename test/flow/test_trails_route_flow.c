@@ -17,7 +17,7 @@ static struct script_unit *expect_settle(void)
 static struct script_unit *expect_list(int64_t activities, int64_t pages)
 {
     (void)expect_settle();
-    struct script_unit *x = expect_save(LIST, "{1}", "{1}");
+    struct script_unit *x = rig_expect_finish(LIST, "{1}", "{1}");
     script_row(x, LIST_PAGES, "ii", activities, pages);
     return x;
 }
@@ -74,7 +74,7 @@ static void test_a_route_that_is_gone(void **state)
     open_world(&w);
     expect_job("route", "{\"route\": \"walk\"}");
     (void)expect_routes("{walk}");
-    (void)expect_save("jobs_finish", "{1}", "{1}");
+    (void)rig_expect_finish("jobs_finish", "{1}", "{1}");
     rig_start(&w.r);
     rig_play(&w.r);
     assert_int_equal(jobs_counts(w.r.jobs).finished, 1);

@@ -6,7 +6,7 @@
 static struct script_unit *script_restate(void)
 {
     expect_jobs("stats", 1, "athlete");
-    return expect_save(RESTATE, "{1}", "{1}");
+    return rig_expect_finish(RESTATE, "{1}", "{1}");
 }
 
 static void test_athletes_of_a_batch(void **state)
@@ -15,7 +15,7 @@ static void test_athletes_of_a_batch(void **state)
     struct world w;
     open_world(&w);
     expect_jobs("stats", 3, "athlete");
-    struct script_unit *x = expect_save(RESTATE, "{1,2,3}", "{1,1,1}");
+    struct script_unit *x = rig_expect_finish(RESTATE, "{1,2,3}", "{1,1,1}");
     for (unsigned call = 1; call <= 3; call++) {
         script_param(x, call, 1, "{101,102,103}");
     }
@@ -31,14 +31,14 @@ static void test_conflicts(void **state)
     struct world w;
     open_world(&w);
     script_fails(script_restate(), "40P01", "deadlock detected");
-    (void)expect_save(RESTATE, "{1}", "{1}");
+    (void)rig_expect_finish(RESTATE, "{1}", "{1}");
     rig_start(&w.r);
     end_world(&w);
 
     open_world(&w);
     expect_jobs("stats", 1, "athlete");
     for (int i = 0; i <= TRAILS_RETRIES; i++) {
-        script_fails(expect_save(RESTATE, "{1}", "{1}"), "40001", "could not serialize");
+        script_fails(rig_expect_finish(RESTATE, "{1}", "{1}"), "40001", "could not serialize");
     }
     rig_expect_requeue("{1}", false);
     rig_start(&w.r);
@@ -51,9 +51,9 @@ static void test_fenced(void **state)
     struct world w;
     open_world(&w);
     expect_jobs("stats", 2, "athlete");
-    script_fails(expect_save(RESTATE, "{1,2}", "{1,1}"), "WM001", "fenced: 1 of 2");
+    script_fails(rig_expect_finish(RESTATE, "{1,2}", "{1,1}"), "WM001", "fenced: 1 of 2");
     script_row(script_expect(RIG_WORK, "jobs_still_ours"), 0, "i", (int64_t)2);
-    script_param(expect_save(RESTATE, "{2}", "{1}"), 2, 1, "{102}");
+    script_param(rig_expect_finish(RESTATE, "{2}", "{1}"), 2, 1, "{102}");
     rig_start(&w.r);
     end_world(&w);
 }

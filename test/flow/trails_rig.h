@@ -12,7 +12,7 @@
 #define SUMS        "trails_refresh_stats trails_prune_stats "
 #define LOCKS       "trails_lock_athletes trails_lock_activities "
 /* Indexes of calls in SAVE_MATCH. */
-enum { SAVE_FINISH = 0, SAVE_EPOCH = 1, SAVE_SECTIONS = 8, SAVE_RELEVANT = 10, SAVE_MARK = 13 };
+enum { SAVE_EPOCH = 1, SAVE_SECTIONS = 8, SAVE_RELEVANT = 10, SAVE_MARK = 13 };
 #define SAVE_MATCH                                                                                 \
     "jobs_finish trails_check_epoch " LOCKS "trails_lock_routes " DROPS ADDS SUMS                  \
     "trails_mark_matched"
@@ -129,17 +129,6 @@ static inline void add_route(struct script_unit *x, const char *id, int64_t revi
 {
     struct span s = wkb ? buf_span(wkb) : (struct span){0};
     script_row(x, 0, "tifw", id, revision, 40.0, s);
-}
-
-static inline struct script_unit *expect_save(const char *statements, const char *ids,
-                                              const char *attempts)
-{
-    struct script_unit *x = script_expect(RIG_WORK, statements);
-    script_flags(x, DB_TX);
-    script_param(x, SAVE_FINISH, 1, ids);
-    script_param(x, SAVE_FINISH, 2, attempts);
-    script_param(x, SAVE_FINISH, 3, "1");
-    return x;
 }
 
 /* ---- trouble -----------------------------------------------------------------------------------

@@ -1,0 +1,5 @@
+-- The fence for one job of no lane; see q.finish.
+-- $1 bigint id
+-- $2 integer attempt
+-- $3 bigint owner
+SELECT q.finish($1, $2, $3)
