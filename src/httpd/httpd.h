@@ -2,7 +2,7 @@
  * typed parameters, answers now or later, streams, embedded files. It knows nothing of what the
  * service is about.
  *
- * Threads: everything here is for the loop thread.
+ * Threads: everything here is for the loop thread. SIGPIPE has to be ignored (loop_signals_open).
  *
  * The life of a request: the server reads it whole (head and body, within the limits of its route),
  * then calls the handler once. The handler owns the request until it answers: exactly one of the

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ struct rig *rig_bare(const struct httpd_conf *conf)
     struct httpd_conf none = {0};
     struct err err = {0};
     struct rig *g = mem_alloc(sizeof(*g));
+    signal(SIGPIPE, SIG_IGN); /* as loop_signals_open does */
     g->l = loop_new(1, &err);
     assert_non_null(g->l);
     g->h = httpd_new(g->l, conf ? conf : &none, &err);
