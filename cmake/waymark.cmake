@@ -1,6 +1,7 @@
 # Compiler flags and the one function that makes a folder of src/ a library.
 
 include(${CMAKE_SOURCE_DIR}/cmake/embed_sql.cmake)
+include(${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake)
 
 add_library(waymark_flags INTERFACE)
 target_include_directories(waymark_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/gen)
