@@ -63,9 +63,7 @@ const struct config_key app_config_keys[] = {
      .fallback = "127.0.0.1:9090",
      .doc = "addresses of the admin listener (health, metrics, queue pages), as http.listen; its "
             "socket is named admin"},
-    {.name = "admin.trusted_proxies",
-     .type = CONFIG_STRING,
-     .doc = "as http.trusted_proxies"},
+    {.name = "admin.trusted_proxies", .type = CONFIG_STRING, .doc = "as http.trusted_proxies"},
     {.name = "admin.secret",
      .type = CONFIG_SECRET,
      .doc = "what opens the queue pages; empty: made when there is none, and shown once in the "

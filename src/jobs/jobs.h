@@ -1,5 +1,5 @@
-/* jobs: the durable queue in PostgreSQL (schema q, migrations 0002, 0006 and 0007). Knows kinds of jobs
- * only by name. Loop thread.
+/* jobs: the durable queue in PostgreSQL (schema q, migrations 0002, 0006 and 0007). Knows kinds of
+ * jobs only by name. Loop thread.
  *
  * Rules:
  *
