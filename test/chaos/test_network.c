@@ -37,6 +37,29 @@ static void n06_cut_around_commit(void **state)
     it_holds(db, "NOT EXISTS (SELECT FROM q.dead)");
 }
 
+/* 11: what was sent of a transaction stands open at the server, with its locks, behind a link that
+ * nobody tells it has ended. Its own instance sees to it, and does the jobs again. */
+static void n11_half_open(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--batch",      "8",    "--batch-max", "4",
+                                       "--timeout-ms", "1000", NULL};
+    struct it_db *db = chaos_db();
+    struct it_proc *p = chaos_worker_by(proxy, db, NULL, args);
+    unsigned hits = proxy_hits(proxy);
+    proxy_on_text(proxy, "worker", "COMMIT", 1, PROXY_HALF_OPEN);
+    it_exec(db, "SELECT chaos.mix(40, 2)");
+    hit(++hits);
+    assert_true(it_eventually(db, 2000,
+                              "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active'"
+                              " AND wait_event = 'ClientRead' AND xact_start < now())") >= 0);
+    history_ends(db, END_MS);
+    (void)chaos_stop(p);
+    it_holds(db, "NOT EXISTS (SELECT FROM q.dead)");
+    it_holds(db, "NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+                 " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL)");
+}
+
 /* Claims whose answer is lost are not lost. */
 static void n06_cut_around_claim(void **state)
 {
@@ -224,10 +247,11 @@ static int down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(n06_cut_around_commit),      IT_TEST(n06_cut_around_claim),
-        IT_TEST(n06_cut_anywhere),           IT_TEST(n12_fast_restart),
-        IT_TEST(n13_immediate_stop),         IT_TEST(n13_backend_killed),
-        IT_TEST(n13_tokens_survive_a_crash), IT_TEST(n40_no_more_connections),
+        IT_TEST(n06_cut_around_commit),   IT_TEST(n06_cut_around_claim),
+        IT_TEST(n11_half_open),           IT_TEST(n06_cut_anywhere),
+        IT_TEST(n12_fast_restart),        IT_TEST(n13_immediate_stop),
+        IT_TEST(n13_backend_killed),      IT_TEST(n13_tokens_survive_a_crash),
+        IT_TEST(n40_no_more_connections),
     };
     return cmocka_run_group_tests(tests, up, down);
 }

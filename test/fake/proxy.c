@@ -42,6 +42,7 @@ struct conn {
     char app[NAME_MAX_];
     bool named;          /* the startup packet has come */
     bool mute;           /* a trigger: nothing goes down any more */
+    bool half_open;      /* the same, and nothing up; nobody is told of the other's end */
     bool cut_on_answer;  /* a trigger */
     bool cut_when_empty; /* a trigger: when all is sent up */
     bool dead;
@@ -249,7 +250,8 @@ static void fire(struct proxy *p, struct conn *c)
     p->hits++;
     c->mute = true;
     c->cut_on_answer = p->trigger.action == PROXY_LOSE_ANSWER;
-    c->cut_when_empty = !c->cut_on_answer;
+    c->half_open = p->trigger.action == PROXY_HALF_OPEN;
+    c->cut_when_empty = !c->cut_on_answer && !c->half_open;
 }
 
 /* How much of what came up goes on. */
@@ -269,7 +271,8 @@ static size_t pull_trigger(struct proxy *p, struct conn *c, const char *data, si
     if (end == 0 || ++t->seen < t->nth)
         return n;
     fire(p, c);
-    return t->action == PROXY_CUT_BEFORE ? (end > len ? end - len : 0) : n;
+    bool before = t->action == PROXY_CUT_BEFORE || t->action == PROXY_HALF_OPEN;
+    return before ? (end > len ? end - len : 0) : n;
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -317,7 +320,7 @@ static void read_side(struct proxy *p, struct conn *c, int way)
         }
         if (c->cut_when_empty)
             return;
-        n = pull_trigger(p, c, data, n);
+        n = c->half_open ? 0 : pull_trigger(p, c, data, n);
     }
     if (any(p, c, way, is_swallowed) || (way == DOWN && c->mute))
         return;
@@ -349,7 +352,7 @@ static void write_side(struct proxy *p, struct conn *c, int way)
     s->tail = NULL;
     if (way == UP && c->cut_when_empty) {
         kill_conn(c);
-    } else if (s->eof && !s->shut) {
+    } else if (s->eof && !s->shut && !c->half_open) {
         s->shut = true;
         (void)shutdown(to, SHUT_WR);
     }

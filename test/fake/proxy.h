@@ -39,9 +39,11 @@ void proxy_swallow(struct proxy *p, const char *app, enum proxy_way way);
 
 /* What happens to one connection when that text has come by, upwards, for the nth time over all. */
 enum proxy_action {
-    PROXY_CUT_BEFORE, /* all before it arrives, then the connection is cut */
-    PROXY_CUT_AFTER,  /* it arrives with all that came with it, and no answer comes back */
-    PROXY_LOSE_ANSWER /* the server answers; the program sees a cut instead */
+    PROXY_CUT_BEFORE,  /* all before it arrives, then the connection is cut */
+    PROXY_CUT_AFTER,   /* it arrives with all that came with it, and no answer comes back */
+    PROXY_LOSE_ANSWER, /* the server answers; the program sees a cut instead */
+    PROXY_HALF_OPEN    /* all before it arrives, then nothing in either direction; that the program
+                          hangs up the server never hears, nor the other way round */
 };
 void proxy_on_text(struct proxy *p, const char *app, const char *text, unsigned nth,
                    enum proxy_action action);
