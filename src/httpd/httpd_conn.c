@@ -360,6 +360,7 @@ static void give_up_on_handler(struct httpd__conn *c)
     r->match = late->match;
     r->path = (struct span){arena_span_dup(r->arena, late->path), late->path.n};
     r->start_ns = late->start_ns;
+    r->client = arena_strdup(r->arena, httpd_client_address(late));
     r->handled = true;
     c->srv->stats.held++;
     c->srv->stats.timed_out_handler++;
