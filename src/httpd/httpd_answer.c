@@ -282,7 +282,6 @@ void httpd__answer(struct httpd_req *r, const struct httpd__answer *answer)
             .status = 500, .type = "application/problem+json", .body = {text, sizeof(text) - 1}};
     }
     maybe_gzip(r, &a, &packed);
-    c->last = c->last || c->srv->draining;
     bool none = has_no_body(a.status);
     httpd__answer_head(r, &a, none ? HTTPD__NO_LENGTH : (int64_t)a.body.n);
     if (none || r->head.method == HTTPD_HEAD)

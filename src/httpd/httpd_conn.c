@@ -339,13 +339,13 @@ void httpd__conn_continue(struct httpd__conn *c)
 void httpd__conn_answered(struct httpd__conn *c)
 {
     CHECK(c->state == HTTPD__WRITING && !c->req);
-    if (c->last || c->eof || c->srv->draining) {
+    if (c->last || c->eof) {
         linger(c);
         return;
     }
     httpd__conn_state(c, HTTPD__IDLE);
     httpd__conn_deadline(c, c->srv->conf.idle_timeout_ms);
-    if (!c->running && (c->pending.n || !c->reading))
+    if (!c->running && c->pending.n)
         httpd__conn_continue(c);
 }
 

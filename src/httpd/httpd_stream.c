@@ -74,7 +74,7 @@ struct httpd_stream *httpd_stream_open(struct httpd_req *r, int status, const ch
     s->conf = *conf;
     s->chunked = r->head.minor == 1;
     s->srv->stats.streams++;
-    c->last = c->last || !s->chunked || c->srv->draining;
+    c->last = c->last || !s->chunked;
     httpd__answer_head(r, &a, s->chunked ? HTTPD__CHUNKED : HTTPD__UNTIL_END);
     httpd__answer_count(r, status, 0);
     httpd__conn_state(c, HTTPD__STREAMING);

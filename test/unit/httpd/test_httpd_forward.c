@@ -35,6 +35,7 @@ static void test_x_forwarded(void **state)
            "<192.0.2.1 0>");
     expect(&local, "X-Forwarded-For: 10.1.2.3, 10.1.2.4\r\n", "<10.1.2.3 0>");
     expect(&local, "X-Forwarded-For: 192.0.2.1, unknown\r\n", "<127.0.0.1 0>");
+    expect(&local, "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: unknown\r\n", "<127.0.0.1 0>");
     expect(&local, "X-Forwarded-For: 2001:DB8::1\r\n", "<2001:db8::1 0>");
     expect(&local, "X-Forwarded-For: [2001:db8::1]:443\r\n", "<2001:db8::1 0>");
     expect(&local, "X-Forwarded-For: 192.0.2.1:5000\r\n", "<192.0.2.1 0>");

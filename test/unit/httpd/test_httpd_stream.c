@@ -164,6 +164,28 @@ static void test_end_with_unsent(void **state)
     rig_free(g);
 }
 
+/* The same where the end of the connection is the end of the answer: it must not come too early. */
+static void test_until_end_with_unsent(void **state)
+{
+    (void)state;
+    struct events e;
+    struct rig *g = stream_rig(&(struct httpd_conf){.max_stream_buffer = 1 << 20}, &e);
+    struct client *c = start(g, &e, "GET /events HTTP/1.0\r\n\r\n");
+    size_t head = c->got.n, written = 0;
+    static char piece[32 * 1024];
+    memset(piece, 'x', sizeof(piece));
+    for (int rc = 0; rc == 0; written += sizeof(piece))
+        rc = httpd_stream_write(e.s, (struct span){piece, sizeof(piece)});
+    for (int i = 0; i < 8; i++, written += sizeof(piece))
+        assert_int_equal(httpd_stream_write(e.s, (struct span){piece, sizeof(piece)}), 1);
+    httpd_stream_end(e.s);
+    client_until_eof(c);
+    assert_true(c->eof);
+    assert_int_equal(c->got.n, head + written);
+    client_close(c);
+    rig_free(g);
+}
+
 static void test_slow_reader(void **state)
 {
     (void)state;
@@ -227,8 +249,15 @@ static void test_drain(void **state)
     struct events e;
     struct rig *g = stream_rig(NULL, &e);
     struct client *c = start(g, &e, EVENTS_1_1);
-    rig_free(g);
+    httpd_drain(g->h, 60000, &g->drain); /* a stream has no end to wait for */
+    assert_int_equal(e.closed, 0);
+    client_until_eof(c);
     assert_int_equal(e.closed, 1);
+    rig_turn(g, 20);
+    assert_int_equal(g->drain.state, OP_FINISHED);
+    httpd_free(g->h);
+    loop_free(g->l);
+    mem_free(g);
     client_close(c);
 }
 
@@ -240,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_head),
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_end_with_unsent),
+        cmocka_unit_test(test_until_end_with_unsent),
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_careless_writer),
         cmocka_unit_test(test_client_goes),
