@@ -283,7 +283,7 @@ static int bind_tcp(const union name *name, int *ret)
 static int listen_tcp(struct httpd *h, const char *text, struct err *err)
 {
     union name name;
-    int fd;
+    int fd = -1;
     if (parse_address(text, &name, err) < 0)
         return -1;
     int e = bind_tcp(&name, &fd);
@@ -342,7 +342,7 @@ static int listen_unix(struct httpd *h, const char *text, unsigned mode, struct 
     const char *path = text + strlen("unix:");
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     size_t n = strlen(path);
-    int fd;
+    int fd = -1;
     if (path[0] != '/' || n >= sizeof(name.sun_path))
         return err_set(err, ERR_CONF, ERR_PERMANENT,
                        "listen address \"%.200s\": must be unix:/path of at most %zu bytes", text,
