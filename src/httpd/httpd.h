@@ -62,7 +62,7 @@ struct httpd_access {
 
 /* 0 or NULL anywhere: the default. Strings are copied. */
 struct httpd_conf {
-    const char *name;           /* for messages; "http" */
+    const char *name;           /* for log lines; "http" */
     size_t max_request_line;    /* bytes; 8192; more: 414 */
     size_t max_head;            /* bytes of all fields of a head; 16384; more: 431 */
     unsigned max_fields;        /* 100; more: 431 */
@@ -79,7 +79,7 @@ struct httpd_conf {
     size_t min_rate;            /* bytes a second; 1024 */
     size_t max_stream_buffer;   /* bytes a stream may hold unsent; 256 kB; more: cut */
     size_t gzip_max;            /* larger bodies are sent as they are: compressing takes the loop
-                                   about 10 ms a MB; 128 kB */
+                                   about 4 ms a MB; 128 kB */
     const char *html_policy;    /* Content-Security-Policy of text/html; default-src 'self' ... */
     const char *trusted;        /* "10.0.0.0/8, ::1, unix": peers whose forwarding fields count;
                                    none. */

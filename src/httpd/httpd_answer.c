@@ -75,7 +75,8 @@ void httpd_set(struct httpd_req *r, const char *name, const char *value)
     for (const char *p = name; *p; p++)
         CHECK(httpd__is_tchar((unsigned char)*p));
     if (!value || !value_is_fine(value)) {
-        log_error("a field of an answer has control characters, answered 500", L_S("field", name));
+        log_error("a field of an answer has control characters, answered 500",
+                  L_S("server", r->srv->conf.name), L_S("field", name));
         r->bad_set = true;
         return;
     }
