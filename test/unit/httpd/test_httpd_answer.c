@@ -170,6 +170,26 @@ static void test_problem(void **state)
     rig_free(g);
 }
 
+static void long_text(struct httpd_req *r, void *ctx)
+{
+    (void)ctx;
+    char *text = arena_alloc(httpd_arena(r), 300001);
+    memset(text, 'y', 300000);
+    httpd_text(r, 200, text); /* copied: the arena goes first */
+}
+
+static void test_long_text(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new(NULL);
+    rig_route(g, HTTPD_GET, "/long", long_text, NULL);
+    struct client *c = ASK(g, "GET", "/long");
+    const char *body = strstr(c->got.p, "\r\n\r\n") + 4;
+    assert_int_equal(strspn(body, "y"), 300000);
+    client_close(c);
+    rig_free(g);
+}
+
 static void test_no_content(void **state)
 {
     (void)state;
@@ -233,13 +253,10 @@ static void test_hook_and_counters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_head),
-        cmocka_unit_test(test_redirect),
-        cmocka_unit_test(test_no_injection),
-        cmocka_unit_test(test_problem),
-        cmocka_unit_test(test_no_content),
-        cmocka_unit_test(test_hook_and_counters),
+        cmocka_unit_test(test_fields),    cmocka_unit_test(test_head),
+        cmocka_unit_test(test_redirect),  cmocka_unit_test(test_no_injection),
+        cmocka_unit_test(test_problem),   cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_long_text), cmocka_unit_test(test_hook_and_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,7 @@ static void test_back_pressure(void **state)
     struct client *c = client_open(g);
     int small = 4096;
     setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-    client_send(c, GET("/hold/1"));
+    client_send(c, GET("/hold/1") GET("/hold/2"));
     wait_held(g, 1);
     size_t sent = 0, calm = 0;
     static const char more[] = GET("/now/2");
@@ -122,7 +122,9 @@ static void test_back_pressure(void **state)
     assert_true(before < 1024);
     /* Then all of it is answered, whatever was stuck where. */
     say_path(held[0], NULL);
-    uint64_t whole = 1 + sent / (sizeof(more) - 1);
+    wait_held(g, 2);
+    say_path(held[1], NULL);
+    uint64_t whole = 2 + sent / (sizeof(more) - 1);
     for (int i = 0; i < 20000 && httpd_stats(g->h)->requests[2] < whole; i++) {
         rig_turn_once(g);
         client_read(c);
@@ -455,6 +457,92 @@ static void test_answer_survives_unread_input(void **state)
     rig_free(g);
 }
 
+/* Shutting one's side while the answer comes is allowed; it comes whole. */
+static void test_half_close(void **state)
+{
+    (void)state;
+    static size_t size = 8u * 1024 * 1024;
+    struct rig *g = rig_with(NULL);
+    rig_route(g, HTTPD_GET, "/big", big, &size);
+    struct client *c = client_open(g);
+    client_send(c, GET("/big"));
+    client_until(c, "0123456789abcdef");
+    shutdown(c->fd, SHUT_WR);
+    client_until_eof(c);
+    assert_true(c->eof);
+    assert_int_equal(c->got.n, size + (size_t)(strstr(c->got.p, "\r\n\r\n") + 4 - c->got.p));
+    client_close(c);
+    rig_free(g);
+}
+
+static void test_reset_while_held(void **state)
+{
+    (void)state;
+    struct rig *g = rig_with(NULL);
+    struct client *c = client_open(g);
+    struct linger hard = {.l_onoff = 1};
+    client_send(c, GET("/hear"));
+    wait_held(g, 1);
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+    client_close(c);
+    rig_turn(g, 20);
+    assert_int_equal(gone_n, 1);
+    say_path(held[0], NULL);
+    rig_free(g);
+}
+
+/* Whoever goes on sending after he was refused is cut in the end. */
+static void test_linger_ends(void **state)
+{
+    (void)state;
+    struct rig *g = rig_with(NULL);
+    static char junk[100000];
+    struct client *c = client_open(g);
+    client_send(c, "rubbish\r\n");
+    client_until(c, "\r\n\r\n");
+    assert_int_equal(client_status(c, 0), 400);
+    for (int i = 0; i < 8; i++) {
+        send(c->fd, junk, sizeof(junk), MSG_NOSIGNAL);
+        rig_turn(g, 10);
+    }
+    assert_int_equal(httpd_stats(g->h)->open, 0);
+    client_close(c);
+    rig_free(g);
+}
+
+struct answer_and_drain {
+    struct ready ready;
+    struct rig *g;
+};
+
+static void answer_and_drain(struct ready *ready)
+{
+    struct answer_and_drain *a = container_of(ready, struct answer_and_drain, ready);
+    say_path(held[0], NULL);
+    httpd_drain(a->g->h, 0, &a->g->drain);
+}
+
+/* A connection that still has input is closed before that is looked at. */
+static void test_closed_with_input(void **state)
+{
+    (void)state;
+    struct rig *g = rig_with(NULL);
+    struct client *c = client_open(g);
+    struct answer_and_drain a = {.ready.fn = answer_and_drain, .g = g};
+    client_send(c, GET("/hold/1") GET("/now/2"));
+    wait_held(g, 1);
+    loop_ready(g->l, &a.ready);
+    client_until_eof(c);
+    assert_int_equal(client_status(c, 0), 200);
+    assert_int_equal(client_status(c, 1), 0);
+    for (int i = 0; i < 2000 && g->drain.state != OP_FINISHED; i++)
+        rig_turn(g, 1);
+    httpd_free(g->h);
+    loop_free(g->l);
+    mem_free(g);
+    client_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +565,10 @@ int main(void)
         cmocka_unit_test(test_limit_proxy),
         cmocka_unit_test(test_max_requests),
         cmocka_unit_test(test_answer_survives_unread_input),
+        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_reset_while_held),
+        cmocka_unit_test(test_linger_ends),
+        cmocka_unit_test(test_closed_with_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
