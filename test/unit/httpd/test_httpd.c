@@ -155,6 +155,82 @@ static void test_never_used(void **state)
     assert_null(httpd_free(NULL));
 }
 
+/* ---- how a flow answers ------------------------------------------------------------------------
+ */
+
+struct reply {
+    struct flow flow;
+    struct httpd_req *r;
+    struct timer_op delay;
+};
+
+#define REPLY_STEPS(STEP)                                                                          \
+    STEP(reply, ask)                                                                               \
+    STEP(reply, answer)
+FLOW_STEPS(reply, REPLY_STEPS);
+
+static enum flow_next reply_ask(struct flow *f)
+{
+    struct reply *p = container_of(f, struct reply, flow);
+    timer_op_start(&p->delay, f->loop, 30); /* stands for a query */
+    return flow_wait(f, &p->delay.op, reply_STEP_answer, 1000);
+}
+
+static enum flow_next reply_answer(struct flow *f)
+{
+    struct reply *p = container_of(f, struct reply, flow);
+    struct httpd_req *r = p->r;
+    p->r = NULL;
+    httpd_text(r, 200, "from a flow");
+    return FLOW_DONE;
+}
+
+/* Whatever became of the flow, the request is answered. */
+static void reply_end(struct flow *f)
+{
+    struct reply *p = container_of(f, struct reply, flow);
+    gone += f->cancelled;
+    if (p->r)
+        httpd_problem(p->r, 503, NULL, NULL, NULL);
+}
+
+static const struct flow_def reply_def = {"reply", reply_steps, reply_STEP_COUNT, reply_end};
+
+static void cancel_reply(struct httpd_req *r, void *ctx)
+{
+    (void)r;
+    flow_cancel(ctx);
+}
+
+static void start_reply(struct httpd_req *r, void *ctx)
+{
+    struct rig *g = ctx;
+    struct reply *p = flow_new(g->l, &reply_def, sizeof(*p), 0);
+    p->r = r;
+    httpd_on_gone(r, cancel_reply, &p->flow);
+    flow_start(&p->flow);
+}
+
+static void test_flow_answers(void **state)
+{
+    (void)state;
+    struct rig *g = drain_rig();
+    rig_route(g, HTTPD_GET, "/flow", start_reply, g);
+    struct client *c = ask(g, GET("/flow"));
+    assert_has(c->got.p, "\r\n\r\nfrom a flow");
+    assert_int_equal(gone, 0);
+    client_send(c, GET("/flow"));
+    while (httpd_stats(g->h)->held == 0)
+        rig_turn(g, 1);
+    client_close(c);
+    for (int i = 0; i < 2000 && loop_flow_count(g->l); i++)
+        rig_turn(g, 1);
+    assert_int_equal(gone, 1);
+    assert_int_equal(httpd_stats(g->h)->held, 0);
+    drain(g, 0);
+    finish(g);
+}
+
 /* Two servers on one loop have their own routes and limits. */
 static void test_two_servers(void **state)
 {
@@ -189,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_running_may_end), cmocka_unit_test(test_half_a_request_may_end),
         cmocka_unit_test(test_grace_ends),      cmocka_unit_test(test_cancel_cuts),
         cmocka_unit_test(test_never_used),      cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_flow_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
