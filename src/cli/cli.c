@@ -113,6 +113,11 @@ const struct cli_command cli_commands[] = {
      .options = "",
      .summary = "remove routes, with all credit on them",
      .body = cli_route_remove},
+    {.name = "admin secret",
+     .operands = "",
+     .options = "",
+     .summary = "make a new secret for the admin pages, and log everybody out of them",
+     .body = cli_admin_secret},
     {.name = "status",
      .operands = "",
      .options = "wait",
@@ -486,7 +491,7 @@ static const struct cli_command *find_command(int argc, char **argv, int *words)
     return found;
 }
 
-static int load_config(struct cli *c)
+static struct config *read_config(struct cli *c, const char **file, struct err *err)
 {
     struct app_flag flag[COUNT_OF(options)];
     size_t n = 0;
@@ -496,9 +501,29 @@ static int load_config(struct cli *c)
             flag[n++] = (struct app_flag){options[i].config, v};
         }
     }
-    c->config = app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena,
-                                &c->config_file, &c->err);
+    return app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena, file, err);
+}
+
+static int load_config(struct cli *c)
+{
+    c->config = read_config(c, &c->config_file, &c->err);
     return c->config ? 0 : -1;
+}
+
+struct config *cli__config_again(struct cli *c, struct err *err)
+{
+    const char *file;
+    return read_config(c, &file, err);
+}
+
+void cli__config_replace(struct cli *c, struct config *now)
+{
+    if (c->replaced) {
+        config_free(c->config);
+    } else {
+        c->replaced = c->config;
+    }
+    c->config = now;
 }
 
 static int run_command(struct cli *c)
@@ -545,6 +570,7 @@ int cli_main(int argc, char **argv, char **envp)
         status = err_exit_status(&c.err);
     }
     config_free(c.config);
+    config_free(c.replaced);
     log_forget_secrets();
     arena_free(c.arena);
     return status;
