@@ -100,6 +100,7 @@ static void add_logout(struct action_flow *x)
 {
     db_add(&x->u, &SQL_web_session_end);
     db_p_span(&x->u, (struct span){(const char *)x->token, sizeof(x->token)});
+    db_p_text(&x->u, x->who);
 }
 
 static const struct action actions[] = {
