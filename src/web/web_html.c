@@ -26,7 +26,7 @@ void web__span(struct buf *b, struct span s)
             buf_puts(b, "&#39;");
             break;
         default:
-            buf_putc(b, ch >= ' ' || ch == '\n' ? (char)ch : ' ');
+            buf_putc(b, (ch >= ' ' && ch != 0x7f) || ch == '\n' ? (char)ch : ' ');
         }
     }
 }
@@ -85,7 +85,8 @@ void web__age(struct buf *b, double seconds)
 void web__count(struct buf *b, int64_t n)
 {
     char digits[32];
-    int len = snprintf(digits, sizeof(digits), "%" PRId64, n < 0 ? -n : n);
+    uint64_t size = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    int len = snprintf(digits, sizeof(digits), "%" PRIu64, size);
     if (n < 0) {
         buf_puts(b, "−");
     }
