@@ -46,20 +46,29 @@ static bool is_in_path(const struct web_page *page, const char *name)
     return at && strncmp(at + 1, name, n) == 0 && at[1 + n] == ':';
 }
 
+/* As it was sent: paths come decoded. */
+static void put_path(struct buf *b, const char *path)
+{
+    for (; *path; path++) {
+        if (*path == '/') {
+            buf_putc(b, '/');
+        } else {
+            web__url(b, (const char[]){*path, '\0'});
+        }
+    }
+}
+
 static void take_args(struct web_view *v, struct httpd_req *r)
 {
     char name[32];
     struct buf path = {0};
     bool query = false;
-    web__span(&path, (struct span){NULL, 0});
-    buf_put(&path, httpd_path(r).p, httpd_path(r).n);
-    if (strncmp(path.p, "/admin/live", 11) == 0) {
-        struct buf own = {0};
-        buf_puts(&own, "/admin");
-        buf_puts(&own, strcmp(path.p + 11, "/") == 0 ? "" : path.p + 11);
-        buf_done(&path);
-        path = own;
+    const char *asked = arena_span_dup(v->arena, httpd_path(r));
+    if (strncmp(asked, "/admin/live/", 12) == 0) {
+        buf_puts(&path, "/admin");
+        asked += strlen(asked) > 12 ? 11 : 12;
     }
+    put_path(&path, asked);
     for (size_t i = 0; word_at(v->page->args, i, name, sizeof(name)); i++) {
         CHECK(i < COUNT_OF(v->arg));
         bool inside = is_in_path(v->page, name);
@@ -169,8 +178,8 @@ void web__page_get(struct httpd_req *r, void *ctx)
 
 struct live_flow {
     struct flow f;
-    struct httpd_req *r;
-    struct httpd_stream *stream; /* NULL: it has been closed */
+    struct httpd_req *r;         /* until it is answered: by the stream, if somebody is logged in */
+    struct httpd_stream *stream; /* NULL: not yet open, or closed */
     struct web_view v;
     unsigned char token[32], drawn[32]; /* hash of what was sent last */
     struct arena *turn;                 /* memory of one look */
@@ -180,6 +189,7 @@ struct live_flow {
 };
 #define LIVE_STEPS(STEP)                                                                           \
     STEP(live, look)                                                                               \
+    STEP(live, open)                                                                               \
     STEP(live, send)                                                                               \
     STEP(live, rest) /* -> look */
 FLOW_STEPS(live, LIVE_STEPS);
@@ -193,7 +203,7 @@ static enum flow_next live_look(struct flow *f)
 {
     struct live_flow *x = live_of(f);
     struct err err;
-    if (!x->stream || x->v.web->draining) {
+    if ((!x->stream && !x->r) || x->v.web->draining) {
         return FLOW_DONE;
     }
     db_unit_done(&x->u);
@@ -207,7 +217,30 @@ static enum flow_next live_look(struct flow *f)
         return FLOW_DONE;
     }
     db_submit(&x->u);
-    return flow_wait_any(f, &x->u.op, live_STEP_send, 2 * WEB_CALL_MS);
+    return flow_wait_any(f, &x->u.op, live_STEP_open, 2 * WEB_CALL_MS);
+}
+
+static void stream_closed(struct httpd_stream *s, void *ctx)
+{
+    struct live_flow *x = ctx;
+    (void)s;
+    x->stream = NULL;
+    flow_cancel(&x->f);
+}
+
+static enum flow_next live_open(struct flow *f)
+{
+    struct live_flow *x = live_of(f);
+    if (!x->u.op.failed && db_rows(&x->u, 0) == 0) {
+        return FLOW_DONE; /* logged out */
+    }
+    if (x->r) {
+        const struct httpd_stream_conf conf = {.on_close = stream_closed, .ctx = x};
+        struct httpd_req *r = x->r;
+        x->r = NULL;
+        x->stream = httpd_stream_open(r, 200, "text/event-stream", &conf);
+    }
+    return x->stream ? FLOW_NEXT : FLOW_DONE;
 }
 
 /* An event of the text/event-stream format (HTML, 9.2.5): each line of it is said to be data. */
@@ -235,9 +268,6 @@ static enum flow_next live_send(struct flow *f)
     struct buf body = {0};
     unsigned char hash[32];
     int rc = 0;
-    if (!x->stream || (!x->u.op.failed && db_rows(&x->u, 0) == 0)) {
-        return FLOW_DONE; /* logged out */
-    }
     if (!x->u.op.failed) {
         x->v.page->draw(&x->v, &body);
         web__sha256((const unsigned char *)(body.n ? body.p : ""), body.n, hash);
@@ -263,12 +293,24 @@ static enum flow_next live_rest(struct flow *f)
     return flow_wait(f, &x->pause.op, live_STEP_look, 0);
 }
 
+static void live_refuse(struct httpd_req *r, bool busy)
+{
+    if (busy) {
+        httpd_problem(r, 503, NULL, NULL, "too many pages are being watched, or it is being stopped");
+    } else {
+        httpd_problem(r, 401, NULL, NULL, "log in at /admin/login");
+    }
+}
+
 static void live_end(struct flow *f)
 {
     struct live_flow *x = live_of(f);
     db_unit_done(&x->u);
     if (x->stream) {
         httpd_stream_end(x->stream);
+    }
+    if (x->r) {
+        live_refuse(x->r, x->v.web->draining);
     }
     arena_free(x->turn);
     x->v.web->live--;
@@ -277,24 +319,13 @@ static void live_end(struct flow *f)
 
 static const struct flow_def live_def = {"web_live", live_steps, live_STEP_COUNT, live_end};
 
-static void stream_closed(struct httpd_stream *s, void *ctx)
-{
-    struct live_flow *x = ctx;
-    (void)s;
-    x->stream = NULL;
-    flow_cancel(&x->f);
-}
-
 void web__live_get(struct httpd_req *r, void *ctx)
 {
     const struct web_mount *m = ctx;
     unsigned char token[32];
-    if (!web__session_token(r, token)) {
-        httpd_problem(r, 401, NULL, NULL, "log in at /admin/login");
-        return;
-    }
-    if (m->web->live >= WEB_LIVE_MAX || m->web->draining) {
-        httpd_problem(r, 503, NULL, NULL, "too many pages are being watched");
+    bool busy = m->web->live >= WEB_LIVE_MAX || m->web->draining;
+    if (!web__session_token(r, token) || busy) {
+        live_refuse(r, busy);
         return;
     }
     struct live_flow *x = flow_new(m->web->loop, &live_def, sizeof(*x), 0);
@@ -303,11 +334,6 @@ void web__live_get(struct httpd_req *r, void *ctx)
     web__flow_began(m->web);
     memcpy(x->token, token, sizeof(token));
     take_view(&x->v, m, r, x->f.arena);
-    const struct httpd_stream_conf conf = {.on_close = stream_closed, .ctx = x};
-    x->stream = httpd_stream_open(r, 200, "text/event-stream", &conf);
-    if (!x->stream) {
-        flow_cancel(&x->f);
-        return;
-    }
+    x->r = r;
     flow_start(&x->f);
 }
