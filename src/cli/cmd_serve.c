@@ -128,9 +128,12 @@ static void compare(struct serve_flow *s, const struct config *now, struct buf *
 {
     for (size_t i = 0; i < app_config_key_count; i++) {
         const char *key = app_config_keys[i].name;
-        const char *was = config_str(s->c->config, key), *is = config_str(now, key);
+        bool can = is_reloadable(key);
+        /* What needs a restart is as it was at the start, however often it was read since. */
+        const char *was = config_str(can ? s->c->config : s->c->app.config, key);
+        const char *is = config_str(now, key);
         if (strcmp(was ? was : "", is ? is : "") != 0) {
-            struct buf *to = is_reloadable(key) ? taken : left;
+            struct buf *to = can ? taken : left;
             buf_printf(to, "%s%s", to->n ? ", " : "", key);
         }
     }
@@ -153,9 +156,11 @@ static void on_hup(void *ctx)
     }
     compare(s, now, &taken, &left);
     app_log_init(now);
-    ticker_close(s->interval);
-    s->interval =
-        ticker_open(s->c->app.loop, config_i64(now, "processor.interval"), true, on_interval, s);
+    int64_t interval_ms = config_i64(now, "processor.interval");
+    if (interval_ms != config_i64(s->c->config, "processor.interval")) {
+        ticker_close(s->interval);
+        s->interval = ticker_open(s->c->app.loop, interval_ms, true, on_interval, s);
+    }
     if (s->c->app.web) {
         web_set_admin_secret(s->c->app.web, config_str(now, "admin.secret"));
     }
