@@ -1,4 +1,4 @@
--- Each queue as last counted for the graphs; what is little is counted now.
+-- Each queue as last counted for the graphs; what is little is counted now. A hundred, those that somebody works on first.
 WITH small AS MATERIALIZED (
     SELECT count(*) <= 20000 AS ok FROM (SELECT FROM q.job LIMIT 20001) x
 ), counted AS MATERIALIZED (
@@ -18,4 +18,5 @@ WITH small AS MATERIALIZED (
 )
 SELECT n.queue, coalesce(t.ready, 0), coalesce(t.waiting, 0), coalesce(t.blocked, 0), coalesce(t.running, 0), coalesce(d.n, 0),
        coalesce(t.oldest_s, 0)::float8, coalesce(t.age_s, 0)::float8
-FROM names n LEFT JOIN there t USING (queue) LEFT JOIN dead d USING (queue) ORDER BY n.queue LIMIT 100
+FROM names n LEFT JOIN there t USING (queue) LEFT JOIN dead d USING (queue)
+ORDER BY n.queue IN (SELECT queue FROM q.instance) DESC, n.queue LIMIT 100
