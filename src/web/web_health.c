@@ -1,10 +1,7 @@
 /* /healthz: this process turns. /readyz: it can do its work, or what keeps it from it. */
 #include "web/internal.h"
 
-enum {
-    BEAT_OLD_MS = 20000,  /* jobs/ claims nothing after that */
-    FREE_MIN = 100 << 20, /* bytes; PostgreSQL halts when it has none */
-};
+enum { FREE_MIN = 100 << 20 }; /* bytes; PostgreSQL halts when it has none */
 
 static int run_disk(struct work *w, struct err *err)
 {
@@ -84,10 +81,12 @@ static enum flow_next ready_tell(struct flow *f)
               "the database is a read-only standby");
     }
     int64_t beat_ms = jobs_beat_age_ms(w->conf.jobs);
-    check(&out, &all, "heartbeat", beat_ms >= 0 && beat_ms < BEAT_OLD_MS,
+    check(&out, &all, "heartbeat", beat_ms >= 0 && beat_ms < WEB_BEAT_OLD_MS,
           "no heartbeat has reached the database lately");
-    check(&out, &all, "listen", w->listener && db_listener_healthy(w->listener),
-          "notifications do not arrive: work is found by polling");
+    if (!w->draining) { /* who stops needs to hear nothing more */
+        check(&out, &all, "listen", w->listener && db_listener_healthy(w->listener),
+              "notifications do not arrive: work is found by polling");
+    }
     if (w->conf.data_dir && !x->disk.work.op.failed) {
         check(&out, &all, "disk", x->disk.item.free_bytes >= FREE_MIN,
               "the disk of data.dir is almost full");

@@ -385,12 +385,13 @@ static enum flow_next metrics_tell(struct flow *f)
     struct web *w = x->w;
     struct buf b = {0};
     bool up = !x->u.op.failed;
+    int64_t beat_ms = jobs_beat_age_ms(w->conf.jobs);
     own_metrics(w, &b);
     process_metrics(w, &b);
     http_metrics(w, &b);
     jobs_metrics(w, &b);
     plain(&b, "waymark_ready", "gauge", "1 while this instance takes on work.",
-          up && !w->draining && jobs_beat_age_ms(w->conf.jobs) >= 0);
+          up && !w->draining && beat_ms >= 0 && beat_ms < WEB_BEAT_OLD_MS);
     plain(&b, "waymark_database_up", "gauge", "1 if the database answered this scrape.", up);
     if (w->conf.data_dir && !x->disk.work.op.failed) {
         plain(&b, "waymark_data_free_bytes", "gauge",
