@@ -157,6 +157,8 @@ bool web__session_is_from_here(struct httpd_req *r);
 bool web__session_is_own_form(struct httpd_req *r, const char *given);
 void web__session_set(struct httpd_req *r, const unsigned char token[WEB_TOKEN_BYTES]);
 void web__session_clear(struct httpd_req *r);
+/* Where to go next, as a form or a link says: only to a page of ours, else to the first of them. */
+const char *web__own_page(const char *path);
 
 /* ---- work in threads; see work.h ------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { PAGE = 1000, PAGES = 1000, TRIES = 5 };
+enum { PAGE = 1000, PAGES = 1000, TRIES = 5, NAME_MAX_BYTES = 2000 };
 
 struct action;
 struct action_flow {
@@ -14,6 +14,7 @@ struct action_flow {
     const struct action *action;
     const char *who, *back, *filter;
     const char *queue, *kind, *cause, *name;
+    bool unclear; /* one of these is empty or too long */
     int64_t id;
     unsigned char token[32];
     struct arena *turn; /* memory of one page */
@@ -316,16 +317,18 @@ static const char *filter_json(struct action_flow *x)
     return text;
 }
 
+/* What is there and no name is not left out: without it the form would be about more. */
 static const char *form_text(struct action_flow *x, const char *name)
 {
     const char *v = httpd_form(x->r, name);
-    return v && *v && strlen(v) <= 500 ? arena_strdup(x->f.arena, v) : NULL;
+    x->unclear = x->unclear || (v && (!*v || strlen(v) > NAME_MAX_BYTES));
+    return v ? arena_strdup(x->f.arena, v) : NULL;
 }
 
 static bool is_complete(const struct action_flow *x)
 {
     const struct action *a = x->action;
-    return (!a->wants_queue || x->queue) && (!a->wants_id || x->id) &&
+    return !x->unclear && (!a->wants_queue || x->queue) && (!a->wants_id || x->id) &&
            (!a->wants_name || x->name) && (!a->wants_cause_or_id || x->id || x->cause);
 }
 
@@ -351,7 +354,7 @@ void web__action_post(struct httpd_req *r, void *ctx)
         return;
     }
     struct action_flow *x = flow_new(w->loop, &action_def, sizeof(*x), 0);
-    const char *back = httpd_form(r, "back"), *id = httpd_form(r, "id");
+    const char *id = httpd_form(r, "id");
     x->turn = arena_new(0);
     web__flow_began(w);
     x->w = w;
@@ -359,7 +362,7 @@ void web__action_post(struct httpd_req *r, void *ctx)
     x->action = action;
     memcpy(x->token, token, sizeof(token));
     x->who = arena_printf(x->f.arena, "admin@%s", httpd_client_address(r));
-    x->back = arena_strdup(x->f.arena, back && strncmp(back, "/admin", 6) == 0 ? back : "/admin");
+    x->back = arena_strdup(x->f.arena, web__own_page(httpd_form(r, "back")));
     x->queue = form_text(x, "queue");
     x->kind = form_text(x, "kind");
     x->cause = form_text(x, "cause");

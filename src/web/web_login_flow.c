@@ -11,22 +11,13 @@ enum {
     OF_ALL = 300,     /* from anywhere: a secret of 100 bits stands that, a login page need not */
     AT_ONCE = 4,      /* being checked: each takes a thread 0.1 s */
     FAIL_MS = 1000,   /* until a failure is told */
-    NEXT_MAX = 500,
 };
-
-/* Only to a page of ours. */
-static const char *safe_next(const char *next)
-{
-    bool own = next && strncmp(next, "/admin", 6) == 0 && strchr("/?", next[6]) &&
-               strlen(next) < NEXT_MAX && !strchr(next, '\\');
-    return own && !strstr(next, "//") ? next : "/admin";
-}
 
 void web__login_get(struct httpd_req *r, void *ctx)
 {
     struct buf out = {0};
     (void)ctx;
-    web__login_page(&out, safe_next(httpd_query(r, "next")), NULL);
+    web__login_page(&out, web__own_page(httpd_query(r, "next")), NULL);
     httpd_html(r, 200, &out);
 }
 
@@ -198,7 +189,7 @@ void web__login_post(struct httpd_req *r, void *ctx)
     web__flow_began(w);
     x->w = w;
     x->r = r;
-    x->next = arena_strdup(x->f.arena, safe_next(httpd_form(r, "next")));
+    x->next = arena_strdup(x->f.arena, web__own_page(httpd_form(r, "next")));
     x->address = arena_strdup(x->f.arena, httpd_client_address(r));
     /* What is longer than any secret is none. */
     snprintf(x->derive.item.secret, sizeof(x->derive.item.secret), "%s",

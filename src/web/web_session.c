@@ -102,3 +102,18 @@ void web__session_clear(struct httpd_req *r)
 {
     httpd_set_cookie(r, COOKIE, "", 0, httpd_is_https(r));
 }
+
+/* A browser reads "//x" and "/\\x" as a host, and drops tabs and line ends on the way. */
+const char *web__own_page(const char *path)
+{
+    if (!path || strncmp(path, "/admin", 6) != 0 || !strchr("/?", path[6]) ||
+        strlen(path) > WEB_PATH_MAX || strstr(path, "//")) {
+        return "/admin";
+    }
+    for (const char *p = path; *p; p++) {
+        if ((unsigned char)*p <= ' ' || *p == '\\' || *p == 0x7f) {
+            return "/admin";
+        }
+    }
+    return path;
+}
