@@ -104,6 +104,10 @@ struct it_proc *it_start_program(const char *program, struct it_db *db, const ch
 /* Until its standard error or output has that text. */
 void it_wait_for(struct it_proc *p, const char *text, int64_t limit_ms);
 bool it_said(const struct it_proc *p, const char *text);
+/* Its standard error so far. */
+const char *it_errors(const struct it_proc *p);
+/* The binary's path. */
+const char *it_binary(void);
 bool it_ended(struct it_proc *p);
 /* From now on, until the test ends, it runs as this user (0: as we do). Only root can. */
 void it_become(uid_t uid);

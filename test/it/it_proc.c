@@ -299,6 +299,16 @@ bool it_said(const struct it_proc *p, const char *text)
     return file_has(p->err, text) || file_has(p->out, text);
 }
 
+const char *it_errors(const struct it_proc *p)
+{
+    return text_of(p->err);
+}
+
+const char *it_binary(void)
+{
+    return WAYMARK_BINARY;
+}
+
 bool it_ended(struct it_proc *p)
 {
     return has_ended(p);
