@@ -1,4 +1,5 @@
 #include "fake/proxy.h"
+#include "fake/pg_frames.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,11 +49,12 @@ struct conn {
     size_t up_bytes;
     char recent[NAME_MAX_]; /* the last bytes that came up, for texts that lie across two reads */
     size_t nrecent;
+    struct pg_frames frames; /* of what comes down */
 };
 
 struct setting {
     char app[NAME_MAX_]; /* "": all */
-    bool refuse, hold[2], swallow[2];
+    bool refuse, deafen, hold[2], swallow[2];
     int64_t delay_ms[2];
 };
 
@@ -125,6 +127,11 @@ static bool is_refused(const struct setting *s, int way)
 {
     (void)way;
     return s->refuse;
+}
+
+static bool is_deafened(const struct setting *s, int way)
+{
+    return s->deafen && way == DOWN;
 }
 
 static int64_t delay_of(const struct proxy *p, const struct conn *c, int way)
@@ -292,7 +299,7 @@ static void enqueue(struct side *s, const char *data, size_t n, int64_t due_ms)
 static void read_side(struct proxy *p, struct conn *c, int way)
 {
     struct side *s = &c->side[way];
-    char data[CHUNK];
+    char data[CHUNK], kept[CHUNK + sizeof(c->frames.head)];
     ssize_t got = read(s->fd, data, sizeof(data));
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -319,10 +326,12 @@ static void read_side(struct proxy *p, struct conn *c, int way)
             return;
         n = pull_trigger(p, c, data, n);
     }
+    if (way == DOWN)
+        n = pg_frames_without(&c->frames, any(p, c, way, is_deafened) ? 'A' : '\0', data, n, kept);
     if (any(p, c, way, is_swallowed) || (way == DOWN && c->mute))
         return;
     if (n > 0)
-        enqueue(s, data, n, now_ms() + delay_of(p, c, way));
+        enqueue(s, way == DOWN ? kept : data, n, now_ms() + delay_of(p, c, way));
 }
 
 static void write_side(struct proxy *p, struct conn *c, int way)
@@ -504,6 +513,13 @@ void proxy_swallow(struct proxy *p, const char *app, enum proxy_way way)
     lock(p);
     for (int i = UP; i <= DOWN; i++)
         setting_of(p, app)->swallow[i] |= ((int)way & 1 << i) != 0;
+    unlock(p);
+}
+
+void proxy_deafen(struct proxy *p, const char *app)
+{
+    lock(p);
+    setting_of(p, app)->deafen = true;
     unlock(p);
 }
 

@@ -21,6 +21,7 @@ struct worker {
     struct jobs_kind kinds[TASK_KINDS];
     struct op idle, drained;
     unsigned threads;
+    int64_t probe_ms;
     bool deaf; /* it does not listen: it only polls */
     bool until_idle, waiting_idle, draining;
 };
@@ -122,7 +123,8 @@ static void run(struct worker *w)
     w->wait = ticker_open(w->loop, 5, false, look_for_registration, w);
     if (!w->deaf) {
         const char *const channels[] = {w->conf.notify_channel};
-        w->listener = db_listener_open(w->loop, &w->listen, channels, 1, 30000, on_notify, w);
+        w->listener = db_listener_open(w->loop, &w->listen, channels, 1, w->probe_ms,
+                                       on_notify, w);
     }
     jobs_start(w->jobs);
     if (w->until_idle) {
@@ -140,7 +142,8 @@ __attribute__((noreturn)) static void usage(void)
 {
     fputs("usage: queue_worker --db URL [--beat-db URL] [--listen-db URL] [--queue chaos]\n"
           "  [--channel chaos] [--batch 50] [--batch-max 50] [--concurrency 4]\n"
-          "  [--threads 4] [--conns 0] [--poll-ms 1000] [--drain-ms 25000] [--timeout-ms 0]\n"
+          "  [--threads 4] [--conns 0] [--poll-ms 1000] [--probe-ms 30000]\n"
+          "  [--drain-ms 25000] [--timeout-ms 0]\n"
           "  [--log debug|info|warn|error] [--deaf] [--ledger FILE] [--report] [--until-idle]\n",
           stderr);
     exit(2);
@@ -179,6 +182,7 @@ enum option_id {
     O_THREADS,
     O_CONNS,
     O_POLL_MS,
+    O_PROBE_MS,
     O_DRAIN_MS,
     O_TIMEOUT_MS,
     O_LOG,
@@ -199,6 +203,7 @@ static const struct option options[] = {
     {"threads", required_argument, NULL, O_THREADS},
     {"conns", required_argument, NULL, O_CONNS},
     {"poll-ms", required_argument, NULL, O_POLL_MS},
+    {"probe-ms", required_argument, NULL, O_PROBE_MS},
     {"drain-ms", required_argument, NULL, O_DRAIN_MS},
     {"timeout-ms", required_argument, NULL, O_TIMEOUT_MS},
     {"log", required_argument, NULL, O_LOG},
@@ -229,6 +234,9 @@ static void set_number(struct worker *w, int id, const char *text)
         break;
     case O_POLL_MS:
         w->conf.poll_ms = number(text, 1, 3600000);
+        break;
+    case O_PROBE_MS:
+        w->probe_ms = number(text, 1, 3600000);
         break;
     case O_DRAIN_MS:
         w->conf.drain_ms = number(text, 0, 3600000);
@@ -293,6 +301,7 @@ static void read_options(struct worker *w, int argc, char **argv)
                  .drain_ms = 25000},
         .task = {.batch_max = 50, .ledger = -1},
         .threads = 4,
+        .probe_ms = 30000,
     };
     /* The application name tells a proxy which connection is which. */
     w->db.application_name = "worker";
