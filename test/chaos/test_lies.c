@@ -125,7 +125,8 @@ static void n32_when_to_come_back_is_a_lie(void **state)
     print_message("32: %lld refusals\n", (long long)chaos_count(&r, "retried="));
     assert_true(chaos_count(&r, "retried=") < 30 + 20 * 12 + 10 * 20);
     it_holds(db, "NOT EXISTS (SELECT FROM q.dead)");
-    it_holds(db, "30 = (SELECT count(*) FROM q.done JOIN chaos.added USING (id) WHERE attempt = 1)");
+    it_holds(db,
+             "30 = (SELECT count(*) FROM q.done JOIN chaos.added USING (id) WHERE attempt = 1)");
 }
 
 /* All hear the same number at the same moment, be they of one batch or of many: they spread over a
@@ -137,11 +138,11 @@ static void n32_nobody_comes_back_in_a_crowd(void **state)
     struct it_db *db = chaos_db();
     add_refused(db, EACH, 429, "900000");
     struct it_proc *p = chaos_worker(db, NULL, IT_LIST("--batch-max", "50"));
-    assert_true(it_eventually(db, END_MS,
-                              "SELECT count(*) = 100 FROM q.job WHERE state = 'waiting'") >= 0);
+    assert_true(
+        it_eventually(db, END_MS, "SELECT count(*) = 100 FROM q.job WHERE state = 'waiting'") >= 0);
     add_refused(db, EACH, 503, "900000");
-    assert_true(it_eventually(db, END_MS,
-                              "SELECT count(*) = 200 FROM q.job WHERE state = 'waiting'") >= 0);
+    assert_true(
+        it_eventually(db, END_MS, "SELECT count(*) = 200 FROM q.job WHERE state = 'waiting'") >= 0);
     /* Ten parts of those 180 s: none is empty, none has more than three times its share. */
     it_exec(db, "CREATE TABLE chaos.part AS SELECT payload->>'code' AS code, width_bucket("
                 "extract(epoch FROM run_at - started_at) - 900, 0, 180, 10) AS part FROM q.job");

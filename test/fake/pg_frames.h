@@ -24,8 +24,7 @@ static inline size_t pg_frames_without(struct pg_frames *f, char type, const cha
             if (f->nhead < sizeof(f->head))
                 continue;
             const unsigned char *u = (const unsigned char *)f->head;
-            uint32_t len =
-                (uint32_t)u[1] << 24 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 8 | u[4];
+            uint32_t len = (uint32_t)u[1] << 24 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 8 | u[4];
             f->left = len >= 4 ? len - 4 : 0;
             if (f->head[0] != type) {
                 memcpy(out + kept, f->head, sizeof(f->head));

@@ -123,8 +123,7 @@ static void run(struct worker *w)
     w->wait = ticker_open(w->loop, 5, false, look_for_registration, w);
     if (!w->deaf) {
         const char *const channels[] = {w->conf.notify_channel};
-        w->listener = db_listener_open(w->loop, &w->listen, channels, 1, w->probe_ms,
-                                       on_notify, w);
+        w->listener = db_listener_open(w->loop, &w->listen, channels, 1, w->probe_ms, on_notify, w);
     }
     jobs_start(w->jobs);
     if (w->until_idle) {

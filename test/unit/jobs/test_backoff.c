@@ -49,7 +49,8 @@ static void test_they_do_not_come_back_together(void **state)
     static const int64_t said[] = {500, 60000, 900000, INT64_MAX};
     for (size_t i = 0; i < COUNT_OF(said); i++) {
         double first = jobs_backoff_s(1, said[i], 0.0), last = jobs_backoff_s(1, said[i], 0.999999);
-        assert_true(first >= (said[i] < 86400000 ? (double)said[i] / 1000 : 86400)); /* not sooner */
+        assert_true(first >=
+                    (said[i] < 86400000 ? (double)said[i] / 1000 : 86400)); /* not sooner */
         assert_near(last / first, 1.2, 1e-3);
     }
 }
