@@ -74,7 +74,7 @@ struct proxy {
     bool stop;
     struct conn *conns;
     struct setting setting[SETTINGS_MAX];
-    unsigned nsettings, hits;
+    unsigned nsettings, hits, asked;
     struct trigger trigger;
 };
 
@@ -185,6 +185,7 @@ static void accept_one(struct proxy *p)
     int program = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), on = 1;
     if (program < 0)
         return;
+    p->asked++;
     (void)setsockopt(program, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     memcpy(to.sun_path, p->socket_path, sizeof(to.sun_path));
@@ -551,6 +552,14 @@ unsigned proxy_hits(struct proxy *p)
 {
     lock(p);
     unsigned n = p->hits;
+    unlock(p);
+    return n;
+}
+
+unsigned proxy_asked(struct proxy *p)
+{
+    lock(p);
+    unsigned n = p->asked;
     unlock(p);
     return n;
 }

@@ -52,4 +52,6 @@ void proxy_cut_after_bytes(struct proxy *p, const char *app, size_t n);
 
 /* How often a trigger has done its work. */
 unsigned proxy_hits(struct proxy *p);
+/* How often anybody has asked for a connection, whether he got one or not. */
+unsigned proxy_asked(struct proxy *p);
 unsigned proxy_conns(struct proxy *p, const char *app);
