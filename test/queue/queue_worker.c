@@ -19,6 +19,7 @@ struct worker {
     struct db_conf db, beat, listen;
     struct task_conf task;
     struct jobs_kind kinds[TASK_KINDS];
+    const char *known; /* names of kinds, with commas; NULL: all */
     struct op idle, drained;
     unsigned threads;
     int64_t probe_ms;
@@ -112,13 +113,29 @@ static void on_notify(void *ctx, const char *channel, const char *payload)
     }
 }
 
+/* Those that this one is to know come first. */
+static size_t choose_kinds(struct worker *w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < TASK_KINDS; i++) {
+        size_t len = strlen(w->kinds[i].name);
+        for (const char *p = w->known; p; p = strchr(p, ','), p += p != NULL) {
+            if (strncmp(p, w->kinds[i].name, len) == 0 && (p[len] == ',' || p[len] == '\0')) {
+                w->kinds[n++] = w->kinds[i];
+                break;
+            }
+        }
+    }
+    return w->known ? n : TASK_KINDS;
+}
+
 static void run(struct worker *w)
 {
     w->task.queue = w->conf.queue;
     w->task.pool = w->pool = db_pool_open(w->loop, &w->db);
     w->conf.db = &w->beat;
     task_kinds(&w->task, w->kinds);
-    w->jobs = jobs_open(w->pool, &w->conf, w->kinds, TASK_KINDS);
+    w->jobs = jobs_open(w->pool, &w->conf, w->kinds, choose_kinds(w));
     w->signals = loop_signals_open(w->loop, on_stop, on_hup, w);
     w->wait = ticker_open(w->loop, 5, false, look_for_registration, w);
     if (!w->deaf) {
@@ -143,6 +160,7 @@ __attribute__((noreturn)) static void usage(void)
           "  [--channel chaos] [--batch 50] [--batch-max 50] [--concurrency 4]\n"
           "  [--threads 4] [--conns 0] [--poll-ms 1000] [--probe-ms 30000]\n"
           "  [--drain-ms 25000] [--timeout-ms 0]\n"
+          "  [--kinds effect,chain,...]\n"
           "  [--log debug|info|warn|error] [--deaf] [--ledger FILE] [--report] [--until-idle]\n",
           stderr);
     exit(2);
@@ -185,6 +203,7 @@ enum option_id {
     O_DRAIN_MS,
     O_TIMEOUT_MS,
     O_LOG,
+    O_KINDS,
     O_DEAF,
     O_LEDGER,
     O_REPORT,
@@ -207,6 +226,7 @@ static const struct option options[] = {
     {"timeout-ms", required_argument, NULL, O_TIMEOUT_MS},
     {"log", required_argument, NULL, O_LOG},
     {"ledger", required_argument, NULL, O_LEDGER},
+    {"kinds", required_argument, NULL, O_KINDS},
     {"deaf", no_argument, NULL, O_DEAF},
     {"report", no_argument, NULL, O_REPORT},
     {"until-idle", no_argument, NULL, O_UNTIL_IDLE},
@@ -274,6 +294,9 @@ static void set_option(struct worker *w, int id, const char *text)
         if (w->task.ledger < 0) {
             usage();
         }
+        break;
+    case O_KINDS:
+        w->known = text;
         break;
     case O_DEAF:
         w->deaf = true;
