@@ -164,8 +164,8 @@ static size_t make_events(struct event e[EVENTS_MAX], uint64_t *seed)
 {
     size_t n = 0;
     for (int round = 0; round < 3; round++) {
-        for (int k = 0; k < ACTIVITIES; k++)
-            e[n++] = (struct event){1000 + k, permutation[k % 6][round], (int)n};
+        for (int k = 0; k < ACTIVITIES; k++, n++)
+            e[n] = (struct event){1000 + k, permutation[k % 6][round], (int)n};
     }
     for (size_t first = n; n < EVENTS_MAX;) {
         size_t of = (size_t)load_random(seed, first);

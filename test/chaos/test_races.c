@@ -39,8 +39,7 @@ static const char *const endings[] = {
     "BEGIN; SELECT race.finish($); COMMIT",
     "BEGIN; SELECT race.finish($); COMMIT",
     "BEGIN; SELECT race.finish($); SELECT pg_sleep(0.001); ROLLBACK",
-    "SELECT q.requeue(ARRAY(SELECT id FROM race.job WHERE owner = $), $, '{0,0,0}', 'x', false,"
-    " false)",
+    "SELECT q.requeue(ARRAY(SELECT id FROM race.job WHERE owner = $), $, NULL, 'x', false, false)",
     "SELECT q.bury(ARRAY(SELECT id FROM race.job WHERE owner = $), $, 'bug', 'x')",
 };
 static const char *const rescues[] = {
