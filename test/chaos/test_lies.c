@@ -7,11 +7,15 @@ static struct proxy *proxy;
 
 enum { PROBE_MS = 1000, ECHO_MS = 5000, POLL_MS = 1000, SLACK_MS = 3000 };
 
-/* The session that listens; 0: none does. */
+#define LISTENERS                                                                                  \
+    "FROM pg_stat_activity WHERE datname = current_database() AND application_name ="              \
+    " 'worker-listen' AND query ~* 'LISTEN|pg_notify'"
+
+/* The session that listens, once there is one, and the one before is gone. */
 static int64_t listener(struct it_db *db)
 {
-    return it_i64(db, "SELECT coalesce(max(pid), 0) FROM pg_stat_activity WHERE datname ="
-                      " current_database() AND application_name = 'worker-listen'");
+    assert_true(it_eventually(db, END_MS, "SELECT count(*) = 1 " LISTENERS) >= 0);
+    return it_i64(db, "SELECT coalesce(max(pid), 0) " LISTENERS);
 }
 
 /* A job every now and then is done within the poll interval, hint or no hint. */
@@ -60,11 +64,9 @@ static void n21_a_listener_gone_deaf(void **state)
     print_message("21: found deaf after %lld ms\n", (long long)(it_now_ms() - start));
     assert_true(it_now_ms() - start < PROBE_MS + ECHO_MS + SLACK_MS);
     assert_true(it_eventually(db, SLACK_MS,
-                              it_format("SELECT count(*) = 1 FROM pg_stat_activity WHERE datname"
-                                        " = current_database() AND application_name ="
-                                        " 'worker-listen' AND pid <> %lld",
+                              it_format("SELECT count(*) = 1 " LISTENERS " AND pid <> %lld",
                                         (long long)deaf)) >= 0);
-    /* Connected anew before it could hear again, it must find out a second time. */
+    /* Before its new session first asks itself, it can hear again: that one stays. */
     proxy_pass(proxy);
     proves_itself(db);
     history_ends(db, END_MS);
