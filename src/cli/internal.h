@@ -17,6 +17,7 @@ struct cli_command {
     int (*run)(struct cli *c);
     struct flow *(*body)(struct cli *c);
     enum app_schema schema;
+    bool own_config;             /* its run loads the configuration itself, or needs none */
     bool service;                /* waits for its database as long as it takes */
     int (*check)(struct cli *c); /* of the values of its options; may be NULL */
 };
@@ -52,6 +53,8 @@ int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, in
 int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
                    double *ret) MUST_CHECK;
 
+/* File, environment and options; NULL with c->err filled. */
+struct config *cli__load_config(struct cli *c);
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
 /* Flows of commands are made before the app is up; they get at it by c->app. A command whose
@@ -91,6 +94,8 @@ void cli_progress_clear(struct cli_progress *p); /* before printing a line */
 void cli_progress_end(struct cli_progress *p);
 
 /* The commands. */
+int cli_doctor(struct cli *c);
+int cli_health(struct cli *c);
 int cli_config_check(struct cli *c);
 int cli_config_example(struct cli *c);
 int cli_import_check(struct cli *c);
