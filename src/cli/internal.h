@@ -17,6 +17,7 @@ struct cli_command {
     int (*run)(struct cli *c);
     struct flow *(*body)(struct cli *c);
     enum app_schema schema;
+    bool own_config;             /* its run loads the configuration itself, or needs none */
     bool service;                /* waits for its database as long as it takes */
     int (*check)(struct cli *c); /* of the values of its options; may be NULL */
 };
@@ -55,11 +56,16 @@ int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, in
 int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
                    double *ret) MUST_CHECK;
 
+<<<<<<< HEAD
 /* cli.c: the configuration as it is now, from the same places; NULL with *err. */
 struct config *cli__config_again(struct cli *c, struct err *err) MUST_CHECK;
 /* c->config is now this one. What was taken from the first lives on; one in between does not. */
 void cli__config_replace(struct cli *c, struct config *now);
 
+=======
+/* File, environment and options; NULL with c->err filled. */
+struct config *cli__load_config(struct cli *c);
+>>>>>>> cd40ea0b12518028bed83fb4f6b7df518d1111e0
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
 /* Flows of commands are made before the app is up; they get at it by c->app. A command whose
@@ -99,6 +105,8 @@ void cli_progress_clear(struct cli_progress *p); /* before printing a line */
 void cli_progress_end(struct cli_progress *p);
 
 /* The commands. */
+int cli_doctor(struct cli *c);
+int cli_health(struct cli *c);
 int cli_config_check(struct cli *c);
 int cli_config_example(struct cli *c);
 int cli_import_check(struct cli *c);

@@ -329,11 +329,17 @@ static int down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(n06_cut_around_commit),      IT_TEST(n06_cut_around_claim),
-        IT_TEST(n11_half_open), IT_TEST(n06_cut_anywhere),          IT_TEST(n12_fast_restart),
-        IT_TEST(n13_immediate_stop),         IT_TEST(n13_backend_killed),
-        IT_TEST(n13_tokens_survive_a_crash), IT_TEST(n23_a_fired_slot_survives_a_crash),
-        IT_TEST(n23_a_slot_that_has_begun),  IT_TEST(n40_no_more_connections),
+        IT_TEST(n06_cut_around_commit),
+        IT_TEST(n06_cut_around_claim),
+        IT_TEST(n11_half_open),
+        IT_TEST(n06_cut_anywhere),
+        IT_TEST(n12_fast_restart),
+        IT_TEST(n13_immediate_stop),
+        IT_TEST(n13_backend_killed),
+        IT_TEST(n13_tokens_survive_a_crash),
+        IT_TEST(n23_a_fired_slot_survives_a_crash),
+        IT_TEST(n23_a_slot_that_has_begun),
+        IT_TEST(n40_no_more_connections),
     };
     return cmocka_run_group_tests(tests, up, down);
 }
