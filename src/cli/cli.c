@@ -504,11 +504,7 @@ static const struct cli_command *find_command(int argc, char **argv, int *words)
     return found;
 }
 
-<<<<<<< HEAD
-static struct config *read_config(struct cli *c, const char **file, struct err *err)
-=======
-struct config *cli__load_config(struct cli *c)
->>>>>>> cd40ea0b12518028bed83fb4f6b7df518d1111e0
+struct config *cli__load_config(struct cli *c, struct err *err)
 {
     struct app_flag flag[COUNT_OF(options)];
     size_t n = 0;
@@ -518,24 +514,8 @@ struct config *cli__load_config(struct cli *c)
             flag[n++] = (struct app_flag){options[i].config, v};
         }
     }
-<<<<<<< HEAD
-    return app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena, file, err);
-}
-
-static int load_config(struct cli *c)
-{
-    c->config = read_config(c, &c->config_file, &c->err);
-    return c->config ? 0 : -1;
-=======
     return app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena, &c->config_file,
-                           &c->err);
->>>>>>> cd40ea0b12518028bed83fb4f6b7df518d1111e0
-}
-
-struct config *cli__config_again(struct cli *c, struct err *err)
-{
-    const char *file;
-    return read_config(c, &file, err);
+                           err);
 }
 
 void cli__config_replace(struct cli *c, struct config *now)
@@ -557,7 +537,7 @@ static int run_command(struct cli *c)
     if (c->command->own_config) {
         return c->command->run(c);
     }
-    c->config = cli__load_config(c);
+    c->config = cli__load_config(c, &c->err);
     if (!c->config) {
         return -1;
     }

@@ -60,7 +60,7 @@ static struct config *defaults(void)
 
 static void load(struct cli *c, struct doctor_facts *f)
 {
-    c->config = cli__load_config(c);
+    c->config = cli__load_config(c, &c->err);
     if (c->config)
         return;
     f->conf.err = c->err;

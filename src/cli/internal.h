@@ -56,16 +56,11 @@ int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, in
 int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
                    double *ret) MUST_CHECK;
 
-<<<<<<< HEAD
-/* cli.c: the configuration as it is now, from the same places; NULL with *err. */
-struct config *cli__config_again(struct cli *c, struct err *err) MUST_CHECK;
+/* cli.c: file, environment and options, as they are now; NULL with *err. */
+struct config *cli__load_config(struct cli *c, struct err *err) MUST_CHECK;
 /* c->config is now this one. What was taken from the first lives on; one in between does not. */
 void cli__config_replace(struct cli *c, struct config *now);
 
-=======
-/* File, environment and options; NULL with c->err filled. */
-struct config *cli__load_config(struct cli *c);
->>>>>>> cd40ea0b12518028bed83fb4f6b7df518d1111e0
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
 /* Flows of commands are made before the app is up; they get at it by c->app. A command whose
