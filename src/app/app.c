@@ -50,8 +50,7 @@ static void tell_waiting(void *ctx, const struct err *why)
     log_err(LOG_LEVEL_WARN, "waiting for the database", why);
 }
 
-/* Where the private cluster lives. */
-static int data_dir(const struct config *c, struct arena *a, const char **ret, struct err *err)
+int app_data_dir(const struct config *c, struct arena *a, const char **ret, struct err *err)
 {
     const char *set = config_str(c, "data.dir"), *xdg = getenv("XDG_STATE_HOME"),
                *home = getenv("HOME");
@@ -78,8 +77,7 @@ static int data_dir(const struct config *c, struct arena *a, const char **ret, s
     return 0;
 }
 
-/* What the user's environment says to libpq is meant for databases of theirs, not for this one. */
-static void forget_pg_environment(void)
+void app_forget_pg_environment(void)
 {
     static const char *const name[] = {
         "PGSERVICE",  "PGSERVICEFILE", "PGOPTIONS",     "PGHOSTADDR",    "PGPASSWORD",
@@ -107,11 +105,11 @@ static enum flow_next up_server(struct flow *f)
                 (unsigned)config_i64(u->app->config, "database.connections") * 4 + 20,
             .shared_buffers_mb = 32,
         };
-        if (data_dir(u->app->config, f->arena, &conf.dir, &f->err) != 0) {
+        if (app_data_dir(u->app->config, f->arena, &conf.dir, &f->err) != 0) {
             return flow_fail(f);
         }
         snprintf(u->app->data_dir, sizeof(u->app->data_dir), "%s", conf.dir);
-        forget_pg_environment();
+        app_forget_pg_environment();
         flow_call(db_cluster_start_flow(f->loop, &conf, &u->app->cluster), &u->op);
     }
     return flow_wait(f, &u->op, up_STEP_schema, 0);

@@ -26,6 +26,15 @@ struct app_flag {
 struct config *app_config_load(const char *file, char *const *environ_,
                                const struct app_flag *flags, size_t n, struct arena *a,
                                const char **file_used, struct err *err) MUST_CHECK;
+/* Where a file is looked for when none is named, in this order. */
+enum { APP_CONFIG_PLACES = 3 };
+void app_config_places(struct arena *a, const char *ret[APP_CONFIG_PLACES]);
+/* The data folder, as an absolute path; -1 when there is no place for it. */
+int app_data_dir(const struct config *c, struct arena *a, const char **ret,
+                 struct err *err) MUST_CHECK;
+/* What the user's environment says to libpq is meant for databases of theirs, not for the private
+ * one. */
+void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
 struct app {

@@ -148,7 +148,7 @@ static void on_hup(void *ctx)
     snprintf(reloading, sizeof(reloading), "RELOADING=1\nMONOTONIC_USEC=%lld",
              (long long)(clock_mono_ns() / 1000));
     app_notify(reloading);
-    struct config *now = cli__config_again(s->c, &err);
+    struct config *now = cli__load_config(s->c, &err);
     if (!now) {
         log_err(LOG_LEVEL_ERROR, "the configuration was not taken over", &err);
         app_notify("READY=1");

@@ -17,6 +17,7 @@ struct cli_command {
     int (*run)(struct cli *c);
     struct flow *(*body)(struct cli *c);
     enum app_schema schema;
+    bool own_config;             /* its run loads the configuration itself, or needs none */
     bool service;                /* waits for its database as long as it takes */
     int (*check)(struct cli *c); /* of the values of its options; may be NULL */
 };
@@ -55,8 +56,8 @@ int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, in
 int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
                    double *ret) MUST_CHECK;
 
-/* cli.c: the configuration as it is now, from the same places; NULL with *err. */
-struct config *cli__config_again(struct cli *c, struct err *err) MUST_CHECK;
+/* cli.c: file, environment and options, as they are now; NULL with *err. */
+struct config *cli__load_config(struct cli *c, struct err *err) MUST_CHECK;
 /* c->config is now this one. What was taken from the first lives on; one in between does not. */
 void cli__config_replace(struct cli *c, struct config *now);
 
@@ -99,6 +100,8 @@ void cli_progress_clear(struct cli_progress *p); /* before printing a line */
 void cli_progress_end(struct cli_progress *p);
 
 /* The commands. */
+int cli_doctor(struct cli *c);
+int cli_health(struct cli *c);
 int cli_config_check(struct cli *c);
 int cli_config_example(struct cli *c);
 int cli_import_check(struct cli *c);

@@ -98,6 +98,9 @@ struct httpd *httpd_new(struct loop *l, const struct httpd_conf *conf, struct er
  * address and the remedy, domain CONF. */
 int httpd_listen(struct httpd *h, const char *address, unsigned unix_mode,
                  struct err *err) MUST_CHECK;
+/* The same text as an address (AF_INET6 without one for *), nothing opened. */
+int httpd_address_read(const char *address, struct sockaddr_storage *ret,
+                       struct err *err) MUST_CHECK;
 /* Takes a listening stream socket over (socket activation); closes it in any case. */
 int httpd_listen_fd(struct httpd *h, int fd, struct err *err) MUST_CHECK;
 /* Where the i-th listener is bound: "127.0.0.1:8080", "[::1]:8080", "unix:/path". NULL: no such

@@ -180,7 +180,9 @@ int64_t jobs_beat_age_ms(const struct jobs *q);
 const char *jobs_queue(const struct jobs *q);
 
 /* Seconds until attempt n (1 is the first that failed) is tried again: min(cap, base * 2^(n-1)) *
- * U(0.5, 1.5), or retry_after_ms when given. unit_random in [0, 1). */
+ * U(0.5, 1.5). retry_after_ms wins where the other side gave one (> 0), within half a second and a
+ * day, whatever it says; and U(1, 1.2) times that, since all who were refused heard the same.
+ * unit_random in [0, 1). */
 double jobs_backoff_s(int attempt, int64_t retry_after_ms, double unit_random);
 
 /* Whether this program does jobs of that kind: it leaves others alone. */

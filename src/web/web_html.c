@@ -127,7 +127,10 @@ void web__table(struct buf *b, const char *caption, const char *columns)
         buf_puts(b, number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">");
         web__span(b, (struct span){p + number, n - number});
         buf_puts(b, "</th>");
-        p += n + (p[n] == '|');
+        p += n;
+        if (*p == '|' && !*++p) {
+            buf_puts(b, "<td></td>"); /* over buttons there is nothing to say */
+        }
     }
     buf_puts(b, "</tr></thead><tbody>\n<tr>"); /* the first web__row closes this one */
 }

@@ -95,19 +95,6 @@ static void time_to_drain(const struct web_view *v, struct buf *b, int i)
     }
 }
 
-static void percentiles(const struct web_view *v, struct buf *b, int i, int first)
-{
-    web__number_cell(b);
-    if (isnan(web__f64(v, CALL_QUEUES, i, first))) {
-        buf_puts(b, "–");
-        return;
-    }
-    for (int k = 0; k < 3; k++) {
-        buf_puts(b, k ? " · " : "");
-        web__age(b, web__f64(v, CALL_QUEUES, i, first + k));
-    }
-}
-
 static void queue_row(struct web_view *v, struct buf *b, int i)
 {
     const char *name = web__str(v, CALL_QUEUES, i, Q_NAME);
@@ -126,8 +113,6 @@ static void queue_row(struct web_view *v, struct buf *b, int i)
         buf_puts(b, bad ? "</a>" : "");
     }
     web__age_cell(b, web__f64(v, CALL_QUEUES, i, Q_OLDEST));
-    percentiles(v, b, i, Q_WAIT50);
-    percentiles(v, b, i, Q_RUN50);
     web__number_cell(b);
     double out = web__f64(v, CALL_QUEUES, i, Q_OUT), growth = web__f64(v, CALL_QUEUES, i, Q_GROWTH);
     rate(b, isnan(growth) ? out : out + growth);
@@ -203,14 +188,35 @@ static void pauses(struct web_view *v, struct buf *b)
     web__end_table(b);
 }
 
+/* Of the jobs that ended in the last quarter hour. */
+static void times(const struct web_view *v, struct buf *b)
+{
+    web__table(b, "How long jobs wait and run, of those that ended in the last quarter hour",
+               "Queue|#Wait p50|#p95|#p99|#Run p50|#p95|#p99|#Instances|#Slots|#Retried|#Died|"
+               "#Rescued");
+    for (int i = 0; i < db_rows(v->u, CALL_QUEUES); i++) {
+        web__row(b);
+        web__text_cell(v, b, CALL_QUEUES, i, Q_NAME);
+        for (int col = Q_WAIT50; col <= Q_RUN99; col++) {
+            web__age_cell(b, web__f64(v, CALL_QUEUES, i, col));
+        }
+        web__count_cell(v, b, CALL_QUEUES, i, Q_INSTANCES);
+        web__count_cell(v, b, CALL_QUEUES, i, Q_SLOTS);
+        for (int col = Q_RETRIED; col <= Q_RESCUED; col++) {
+            web__count_cell(v, b, CALL_QUEUES, i, col);
+        }
+    }
+    web__end_table(b);
+}
+
 void web__queues_draw(struct web_view *v, struct buf *b)
 {
     int n = db_rows(v->u, CALL_QUEUES);
     double counted = 0;
     graph(v, b);
     web__table(b, "Queues",
-               "Queue|#Ready|#Waiting|#Blocked|#Running|#Dead|#Oldest|#Wait p50 · p95 · p99|"
-               "#Run p50 · p95 · p99|#In|#Out|#Empty in|Held up by|");
+               "Queue|#Ready|#Waiting|#Blocked|#Running|#Dead|#Oldest|#In|#Out|#Empty in|Held up "
+               "by|");
     for (int i = 0; i < n; i++) {
         queue_row(v, b, i);
         counted = fmax(counted, web__f64(v, CALL_QUEUES, i, Q_COUNTED));
@@ -221,6 +227,7 @@ void web__queues_draw(struct web_view *v, struct buf *b)
         web__age(b, counted);
         buf_puts(b, " ago.</p>\n");
     }
+    times(v, b);
     pauses(v, b);
 }
 
