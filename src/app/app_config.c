@@ -210,6 +210,17 @@ static int find_file(struct arena *a, const char **ret, struct err *err)
     return 0;
 }
 
+/* A longer one would lock everybody out. */
+static int check_secret(const struct config *c, struct err *err)
+{
+    const char *secret = config_str(c, "admin.secret");
+    return !secret || strlen(secret) <= WEB_SECRET_MAX
+               ? 0
+               : err_set(err, ERR_CONF, ERR_PERMANENT,
+                         "%s: admin.secret is longer than the %d bytes that the login form takes",
+                         config_source(c, "admin.secret"), WEB_SECRET_MAX);
+}
+
 struct config *app_config_load(const char *file, char *const *environ_,
                                const struct app_flag *flags, size_t n, struct arena *a,
                                const char **file_used, struct err *err)
@@ -224,6 +235,7 @@ struct config *app_config_load(const char *file, char *const *environ_,
         rc = config_set_flag(c, flags[i].name, flags[i].value, err);
     }
     rc = rc == 0 ? config_check(c, err) : rc;
+    rc = rc == 0 ? check_secret(c, err) : rc;
     if (file_used) {
         *file_used = file;
     }

@@ -11,6 +11,9 @@
 
 struct web;
 
+/* Bytes of an admin secret: the login form takes no more. */
+enum { WEB_SECRET_MAX = 200 };
+
 /* Strings and what is pointed at must outlive it. */
 struct web_conf {
     const struct db_conf *db; /* as for the work; web opens a small pool of its own, so that no page

@@ -174,6 +174,7 @@ void web__login_post(struct httpd_req *r, void *ctx)
     if (httpd_form_read(r) != 0) {
         return;
     }
+    _Static_assert((int)WEB_SECRET_MAX <= (int)WEB_HASHED_MAX, "a secret fits");
     const char *secret = httpd_form(r, "secret");
     if (!web__session_is_from_here(r)) {
         web__notice(r, 403, "Not from here", "The form was sent from another site's page.");
