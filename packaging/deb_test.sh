@@ -91,7 +91,7 @@ told "what is in the package"
 
 mmdebstrap --quiet --variant=minbase --include=systemd-sysv,dbus bookworm "$root" "$sources" >"$box/log" 2>&1 ||
     { cat "$box/log" && exit 1; }
-cp "$old" "$new" "$root/root"
+cp "$old" "$new" "$root/srv"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 told "a bare Debian 12"
 
@@ -102,8 +102,8 @@ inside() { # CMD...: without systemd
 mount -t proc proc "$root/proc"
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
-find "$root" -xdev -name '*waymark*' -not -path '*/root/*' | sort >"$box/before"
-inside sh -c 'apt-get -qq update && apt-get -qq -y -o Acquire::Retries=3 install /root/'"${old##*/}" >"$box/log" 2>&1 ||
+find "$root" -xdev -name '*waymark*' -not -path '*/srv/*' | sort >"$box/before"
+inside sh -c 'apt-get -qq update && apt-get -qq -y -o Acquire::Retries=3 install /srv/'"${old##*/}" >"$box/log" 2>&1 ||
     { tail -50 "$box/log" && exit 1; }
 [[ $(inside waymark --version) == waymark\ * ]] || die "waymark --version"
 [[ $(inside stat -c '%a %G' /etc/waymark/config.toml) == '640 waymark' ]] || die "config.toml is open to everybody"
@@ -111,7 +111,7 @@ inside sh -c 'test -L /etc/systemd/system/multi-user.target.wants/waymark.servic
 told "installed"
 
 # By hand, as in a container without systemd: on its private PostgreSQL.
-cat >"$root/root/by-hand.sh" <<'SCRIPT'
+cat >"$root/srv/by-hand.sh" <<'SCRIPT'
 set -e
 cd /
 setpriv --reuid=waymark --regid=waymark --init-groups waymark serve 2>/tmp/serve.log &
@@ -126,7 +126,7 @@ runuser -u waymark -- waymark status --json
 kill $service
 wait $service
 SCRIPT
-inside sh /root/by-hand.sh >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
+inside sh /srv/by-hand.sh >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
 grep -q '"schema":' "$box/log" || { cat "$box/log" && die "no status"; }
 told "served by hand"
 
@@ -182,7 +182,7 @@ if boot; then
     health
     query "INSERT INTO routes (id, display_name, track) VALUES ('kept', 'Kept', 'LINESTRING(7 46, 7.01 46)')" >/dev/null
     told "served by systemd, hardened"
-    booted dpkg -i "/root/${new##*/}" >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
+    booted dpkg -i "/srv/${new##*/}" >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
     until_running 2
     health
     [[ $(booted dpkg-query -W -f '${Version}' waymark) == 9* ]] || die "not upgraded"
@@ -197,7 +197,7 @@ if boot; then
     run=booted
 else
     echo "systemd does not run here: only the files"
-    inside dpkg -i "/root/${new##*/}" >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
+    inside dpkg -i "/srv/${new##*/}" >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
     run=inside
 fi
 
@@ -209,7 +209,7 @@ rm -rf "$root/etc/systemd/system/waymark.service.d"
 $run dpkg -P waymark >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
 grep -q 'removing /var/lib/waymark' "$box/log" || die "it did not say what it removes"
 if $run getent passwd waymark; then die "the user is still there"; fi
-find "$root" -xdev -name '*waymark*' -not -path '*/root/*' -not -path '*/tmp/*' -not -path '*/proc/*' -not -path '*/sys/*' \
+find "$root" -xdev -name '*waymark*' -not -path '*/srv/*' -not -path '*/tmp/*' -not -path '*/proc/*' -not -path '*/sys/*' \
     -not -path '*/run/*' | sort >"$box/after"
 diff "$box/before" "$box/after" || die "files are left"
 told "purged: nothing left"

@@ -30,15 +30,15 @@ sed -n 's/^!//p' "$top/.dockerignore" | while read -r path; do (cd "$top" && cp 
 
 sources=/etc/apt/sources.list
 if [[ -e /etc/apt/sources.list.d/debian.sources ]]; then sources=/etc/apt/sources.list.d/debian.sources; fi
-mmdebstrap --quiet --variant=minbase bookworm "$box/base.tar" "$sources" >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
+mmdebstrap --quiet --variant=minbase bookworm "$box/base" "$sources" >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
 
 declare -A root_of=() variable=()
-stage=0 root='' dir=/ user=0:0 entry='' cmd='' health=''
+stage=0 root='' dir=/ user=0:0 before='' entry='' cmd='' health=''
 
 inside() { # CMD...: in the last stage
     local settings=() name
     for name in "${!variable[@]}"; do settings+=("$name=${variable[$name]}"); done
-    chroot --userspec="$user" "$root" env -i -C "$dir" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    $before chroot --userspec="$user" "$root" env -i -C "$dir" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         "${settings[@]}" "$@"
 }
 
@@ -80,8 +80,7 @@ obey() { # INSTRUCTION REST
         [[ $2 =~ ^debian:12-slim(\ AS\ ([a-z]+))?$ ]] || die "FROM $2"
         stage=$((stage + 1)) root=$box/stage$stage dir=/ user=0:0 variable=()
         root_of[${BASH_REMATCH[2]:-last}]=$root
-        mkdir "$root"
-        tar -C "$root" -xf "$box/base.tar"
+        cp -a "$box/base" "$root"
         printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
         chmod 755 "$root/usr/sbin/policy-rc.d"
         cp /etc/resolv.conf "$root/etc"
@@ -110,11 +109,9 @@ done < <(sed -e '/^ *#/d' -e '/^$/d' "$top/Dockerfile" | sed -e ':a' -e '/\\$/{N
 
 [[ $user != 0:* && $user =~ ^[0-9]+:[0-9]+$ ]] || die "the user is $user"
 if [[ -e $root/usr/bin/gcc || -e $root/src || -e $root/tmp/setup ]]; then die "what built it is in the image"; fi
-umount "$root/proc"
-echo "$(du -sm "$root" | cut -f1) MB, $(du -sm "$box/stage1" | cut -f1) MB where it was built"
-mount -t proc proc "$root/proc"
+echo "$(du -xsm "$root" | cut -f1) MB, $(du -xsm "$box/base" | cut -f1) MB of them the base"
 mapfile -t words < <(json_words "$entry" && json_words "$cmd")
-inside "${words[@]}" 2>"$box/serve.log" &
+before='exec' inside "${words[@]}" 2>"$box/serve.log" &
 service=$!
 for ((n = 0; n < 300; n++)); do
     if grep -qs 'waymark is running' "$box/serve.log"; then break; fi

@@ -63,9 +63,7 @@ const struct config_key app_config_keys[] = {
      .fallback = "127.0.0.1:9090",
      .doc = "addresses of the admin listener (health, metrics, queue pages), as http.listen; its "
             "socket is named admin"},
-    {.name = "admin.trusted_proxies",
-     .type = CONFIG_STRING,
-     .doc = "as http.trusted_proxies"},
+    {.name = "admin.trusted_proxies", .type = CONFIG_STRING, .doc = "as http.trusted_proxies"},
     {.name = "admin.secret",
      .type = CONFIG_SECRET,
      .doc = "what opens the queue pages; empty: made when there is none, and shown once in the "
@@ -183,6 +181,15 @@ static bool readable(const char *path)
     return access(path, R_OK) == 0;
 }
 
+void app_config_places(struct arena *a, const char *ret[APP_CONFIG_PLACES])
+{
+    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    ret[0] = "config.toml";
+    ret[1] = xdg && *xdg ? arena_printf(a, "%s/waymark/config.toml", xdg)
+                         : arena_printf(a, "%s/.config/waymark/config.toml", home ? home : "");
+    ret[2] = "/etc/waymark/config.toml";
+}
+
 /* The first configuration file there is. WAYMARK_CONFIG must exist if it is set. */
 static int find_file(struct arena *a, const char **ret, struct err *err)
 {
@@ -195,13 +202,8 @@ static int find_file(struct arena *a, const char **ret, struct err *err)
                    : err_set(err, ERR_CONF, ERR_PERMANENT,
                              "environment WAYMARK_CONFIG = \"%s\": %s", named, strerror(errno));
     }
-    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    const char *candidate[] = {
-        "config.toml",
-        xdg && *xdg ? arena_printf(a, "%s/waymark/config.toml", xdg)
-                    : arena_printf(a, "%s/.config/waymark/config.toml", home ? home : ""),
-        "/etc/waymark/config.toml",
-    };
+    const char *candidate[APP_CONFIG_PLACES];
+    app_config_places(a, candidate);
     for (size_t i = 0; i < COUNT_OF(candidate) && !*ret; i++) {
         *ret = readable(candidate[i]) ? candidate[i] : NULL;
     }

@@ -282,6 +282,8 @@ int64_t config_i64(const struct config *c, const char *name);     /* DURATION in
 bool config_is_set(const struct config *c, const char *name);     /* by anything but the fallback */
 /* Whence the value came: "default", "config.toml:12", "environment WAYMARK_LOG_LEVEL", "flag". */
 const char *config_source(const struct config *c, const char *name);
+/* A secret that was read from a file of its own. */
+bool config_is_apart(const struct config *c, const char *name);
 /* Every key in table order, secrets as ***: for `config check`. */
 void config_each(const struct config *c,
                  void (*fn)(void *ctx, const struct config_key *key, const char *value,

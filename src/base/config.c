@@ -202,6 +202,13 @@ const char *config_source(const struct config *c, const char *name)
     return s ? s->source : "default";
 }
 
+bool config_is_apart(const struct config *c, const char *name)
+{
+    struct base__setting fallback;
+    const struct base__setting *s = in_force(c, name, &fallback);
+    return s && s->apart;
+}
+
 void config_each(const struct config *c,
                  void (*fn)(void *ctx, const struct config_key *key, const char *value,
                             const char *source),

@@ -55,7 +55,7 @@ static int take_name(const struct env *env, const struct config_key *key, const 
     if (!value && !path) {
         return 0;
     }
-    struct base__setting s = {.key = key, .rank = rank};
+    struct base__setting s = {.key = key, .rank = rank, .apart = path != NULL};
     s.source = s.where = arena_printf(a, "environment %s", name);
     s.text = path ? base__secret_read(env->c, path, s.where, env->err) : arena_strdup(a, value);
     if (!s.text) {

@@ -221,6 +221,7 @@ static int take_item(void *ctx, const struct toml_item *item)
         if (!s.text) {
             return -1;
         }
+        s.apart = true;
     }
     if (check_given_once(load, &s) < 0) {
         return -1;

@@ -34,6 +34,7 @@ struct base__setting {
     bool typed; /* from TOML, where `kind` tells a string from a number */
     enum toml_type kind;
     const char *text;
+    bool apart;         /* a secret that stands in a file of its own */
     const char *source; /* for config_source() */
     const char *where;  /* head of messages: `config.toml:12: [log] level` */
     int64_t number;     /* set by config_check */

@@ -42,6 +42,7 @@ static const struct {
     {"concurrency", "N", "batches in flight", false, "processor.concurrency"},
     {"interval", "T", "look for forgotten work this often (90s, 1h30m)", false,
      "processor.interval"},
+    {"ready", NULL, "whether it can work now, not only whether it is alive", false, NULL},
     {"config", "FILE", "configuration file", true, NULL},
     {"database-url", "URL", "PostgreSQL to use", true, "database.url"},
     {"data-dir", "DIR", "folder of the private PostgreSQL", true, "data.dir"},
@@ -113,6 +114,11 @@ const struct cli_command cli_commands[] = {
      .options = "",
      .summary = "remove routes, with all credit on them",
      .body = cli_route_remove},
+    {.name = "admin secret",
+     .operands = "",
+     .options = "",
+     .summary = "make a new secret for the admin pages, and log everybody out of them",
+     .body = cli_admin_secret},
     {.name = "status",
      .operands = "",
      .options = "wait",
@@ -269,6 +275,17 @@ const struct cli_command cli_commands[] = {
      .summary = "remove limits",
      .body = cli_jobs_rates_remove,
      .schema = APP_SCHEMA_CHECK},
+    {.name = "doctor",
+     .operands = "",
+     .options = "",
+     .summary = "check all that a set-up needs, and tell what is wrong and what to do",
+     .run = cli_doctor,
+     .own_config = true},
+    {.name = "health",
+     .operands = "",
+     .options = "ready",
+     .summary = "ask the running service whether it is well: exit status 0 or 1",
+     .run = cli_health},
     {.name = "config check",
      .operands = "",
      .options = "",
@@ -278,7 +295,8 @@ const struct cli_command cli_commands[] = {
      .operands = "",
      .options = "",
      .summary = "print a configuration file with all defaults",
-     .run = cli_config_example},
+     .run = cli_config_example,
+     .own_config = true},
 };
 const size_t cli_command_count = COUNT_OF(cli_commands);
 
@@ -486,7 +504,7 @@ static const struct cli_command *find_command(int argc, char **argv, int *words)
     return found;
 }
 
-static int load_config(struct cli *c)
+struct config *cli__load_config(struct cli *c, struct err *err)
 {
     struct app_flag flag[COUNT_OF(options)];
     size_t n = 0;
@@ -496,9 +514,18 @@ static int load_config(struct cli *c)
             flag[n++] = (struct app_flag){options[i].config, v};
         }
     }
-    c->config = app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena,
-                                &c->config_file, &c->err);
-    return c->config ? 0 : -1;
+    return app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena, &c->config_file,
+                           err);
+}
+
+void cli__config_replace(struct cli *c, struct config *now)
+{
+    if (c->replaced) {
+        config_free(c->config);
+    } else {
+        c->replaced = c->config;
+    }
+    c->config = now;
 }
 
 static int run_command(struct cli *c)
@@ -507,10 +534,11 @@ static int run_command(struct cli *c)
     if (c->command->check && c->command->check(c) != 0) {
         return -1;
     }
-    if (c->command->run == cli_config_example) {
-        return cli_config_example(c);
+    if (c->command->own_config) {
+        return c->command->run(c);
     }
-    if (load_config(c) != 0) {
+    c->config = cli__load_config(c, &c->err);
+    if (!c->config) {
         return -1;
     }
     app_log_init(c->config);
@@ -545,6 +573,7 @@ int cli_main(int argc, char **argv, char **envp)
         status = err_exit_status(&c.err);
     }
     config_free(c.config);
+    config_free(c.replaced);
     log_forget_secrets();
     arena_free(c.arena);
     return status;

@@ -17,6 +17,7 @@ struct cli_command {
     int (*run)(struct cli *c);
     struct flow *(*body)(struct cli *c);
     enum app_schema schema;
+    bool own_config;             /* its run loads the configuration itself, or needs none */
     bool service;                /* waits for its database as long as it takes */
     int (*check)(struct cli *c); /* of the values of its options; may be NULL */
 };
@@ -38,10 +39,13 @@ struct cli {
     struct config *config;
     const char *config_file; /* read, or NULL */
     struct app app;
-    struct op *running; /* end of what a signal cancels: coming up, then the command's flow */
-    struct op *stop;    /* of a service: finish it instead */
-    bool stopping;      /* a signal came */
-    int status;         /* of a command that did what it could: 1 if some of it failed */
+    struct op *running;     /* end of what a signal cancels: coming up, then the command's flow */
+    struct op *stop;        /* of a service: finish it instead */
+    void (*hup)(void *ctx); /* of a service: SIGHUP came; NULL: it does not mind */
+    void *hup_ctx;
+    struct config *replaced; /* the one before SIGHUP: what it says is still in use */
+    bool stopping;           /* a signal came */
+    int status;              /* of a command that did what it could: 1 if some of it failed */
     struct err err;
 };
 /* Value of an option as given, or NULL; flags give "". */
@@ -51,6 +55,11 @@ int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, in
                    int64_t *ret) MUST_CHECK;
 int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
                    double *ret) MUST_CHECK;
+
+/* cli.c: file, environment and options, as they are now; NULL with *err. */
+struct config *cli__load_config(struct cli *c, struct err *err) MUST_CHECK;
+/* c->config is now this one. What was taken from the first lives on; one in between does not. */
+void cli__config_replace(struct cli *c, struct config *now);
 
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
@@ -91,6 +100,8 @@ void cli_progress_clear(struct cli_progress *p); /* before printing a line */
 void cli_progress_end(struct cli_progress *p);
 
 /* The commands. */
+int cli_doctor(struct cli *c);
+int cli_health(struct cli *c);
 int cli_config_check(struct cli *c);
 int cli_config_example(struct cli *c);
 int cli_import_check(struct cli *c);
@@ -99,6 +110,7 @@ int cli_route_check(struct cli *c);
 struct flow *cli_serve(struct cli *c);
 struct flow *cli_process(struct cli *c);
 struct flow *cli_migrate(struct cli *c);
+struct flow *cli_admin_secret(struct cli *c);
 struct flow *cli_import(struct cli *c);
 struct flow *cli_status(struct cli *c);
 struct flow *cli_route_import(struct cli *c);

@@ -72,6 +72,17 @@ void db__cluster_postgres_exited(struct db__child *x);
 
 /* ---- its files (db_cluster_files.c) ---------------------------------------------------------- */
 
+/* Paths, URL and sizes; touches no file. */
+int db__cluster_name(struct db_cluster *c, const struct db_cluster_conf *conf,
+                     struct err *err) MUST_CHECK;
+/* As whom the server runs, whether that user gets to c->dir, and which programs it is: these change
+ * nothing. */
+int db__cluster_choose_user(struct db_cluster *c, struct err *err) MUST_CHECK;
+int db__cluster_check_parents(const struct db_cluster *c, struct err *err) MUST_CHECK;
+int db__cluster_find_programs(struct db_cluster *c, const char *given, struct err *err) MUST_CHECK;
+/* 0: nobody knows. */
+int db__cluster_bin_major(const char *bin);
+int db__cluster_data_major(const struct db_cluster *c);
 /* Fills everything that depends on conf: paths, programs, user, URLs; makes the folders. */
 int db__cluster_prepare(struct db_cluster *c, const struct db_cluster_conf *conf,
                         struct err *err) MUST_CHECK;

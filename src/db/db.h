@@ -58,6 +58,17 @@ unsigned db_pool_queued(const struct db_pool *p);
 /* The connection string with any password replaced by ***, for messages. Caller frees with
  * mem_free. */
 char *db_url_redacted(const char *url);
+/* What a connection string says of secrecy. */
+struct db_url_facts {
+    bool readable;
+    bool password;    /* it has one in it */
+    bool remote;      /* a host of it is neither a socket nor this machine's own address */
+    char host[128];   /* the first one; "" for the default socket */
+    char dbname[64];  /* "" when it does not say */
+    char user[64];    /* likewise */
+    char sslmode[16]; /* in force, libpq's default included */
+};
+void db_url_look(const char *url, struct db_url_facts *ret);
 
 /* ---- units ----------------------------------------------------------------------------------- */
 
@@ -155,9 +166,9 @@ size_t db_get_i64_array(const struct db_unit *u, unsigned call, int row, int col
 
 /* A dedicated connection that listens on the channels, reconnects with backoff (100 ms .. 5 s,
  * jitter), and proves itself every probe_ms by notifying itself; no echo within 5 s means
- * reconnect. on_notify(channel, payload) runs on each notification and once after every (re)connect
- * with channel "" (something may have been missed). It must return quickly; it is called outside
- * libpq. */
+ * reconnect; a pooler in between, which may keep notifications, is warned of. on_notify(channel,
+ * payload) runs on each notification and once after every (re)connect with channel "" (something
+ * may have been missed). It must return quickly; it is called outside libpq. */
 struct db_listener;
 struct db_listener *
 db_listener_open(struct loop *l, const struct db_conf *conf, const char *const *channels, size_t n,
@@ -235,3 +246,21 @@ bool db_cluster_owned(const struct db_cluster *c); /* may become true later */
 void db_cluster_on_crash(struct db_cluster *c, void (*fn)(void *ctx, int status), void *ctx);
 /* A flow: stops postgres if owned (SIGINT fast; SIGQUIT after 30 s), releases the lock, frees c. */
 struct flow *db_cluster_stop_flow(struct db_cluster *c);
+
+/* What a start of it would meet. */
+struct db_cluster_facts {
+    char *dir, *url; /* url: where it answers if somebody runs it */
+    bool has_data;   /* made already */
+    bool has_socket; /* a server is there, or was and left it behind */
+    char *place;     /* the nearest folder on the way to dir that exists */
+    bool writable;   /* that one */
+    char user[64];   /* as whom the server runs */
+    char *bin;       /* of its programs, or NULL: no_programs */
+    int major;       /* of these; 0: not known */
+    enum { DB_POSTGIS_UNKNOWN, DB_POSTGIS_MISSING, DB_POSTGIS_FOUND } postgis; /* its files */
+    /* class 0: nothing is wrong with that. */
+    struct err no_name, no_user, no_way, no_programs, bad_data;
+};
+/* Looks and changes nothing; blocks: for a worker. */
+void db_cluster_look(const struct db_cluster_conf *conf, struct db_cluster_facts *ret);
+void db_cluster_facts_done(struct db_cluster_facts *f);

@@ -94,7 +94,7 @@ static char *bin_in_path(void)
 }
 
 /* "15" of pgdata/PG_VERSION; 0 when there is none. */
-static int data_major(const struct db_cluster *c)
+int db__cluster_data_major(const struct db_cluster *c)
 {
     char text[16] = "";
     int64_t major;
@@ -110,7 +110,7 @@ static int data_major(const struct db_cluster *c)
 }
 
 /* Existing data decide which version: a newer one would refuse them. */
-static int find_programs(struct db_cluster *c, const char *given, struct err *err)
+int db__cluster_find_programs(struct db_cluster *c, const char *given, struct err *err)
 {
     if (given != NULL) {
         if (has_programs(given)) {
@@ -119,7 +119,7 @@ static int find_programs(struct db_cluster *c, const char *given, struct err *er
         }
         return err_set(err, ERR_CONF, ERR_PERMANENT, "no initdb and postgres in %s", given);
     }
-    int major = data_major(c);
+    int major = db__cluster_data_major(c);
     if (major > 0)
         c->bin = bin_of_major(major);
     for (int i = NEWEST_MAJOR; c->bin == NULL && major == 0 && i >= OLDEST_MAJOR; i--)
@@ -142,7 +142,7 @@ static int find_programs(struct db_cluster *c, const char *given, struct err *er
 /* ---- users and folders ----------------------------------------------------------------------- */
 
 /* As root the server runs as whoever owns existing data, else as postgres, else as nobody. */
-static int choose_user(struct db_cluster *c, struct err *err)
+int db__cluster_choose_user(struct db_cluster *c, struct err *err)
 {
     struct stat st;
     bool exists = stat(c->data, &st) == 0;
@@ -185,7 +185,7 @@ static bool may_search(const struct db_cluster *c, const struct stat *st)
 }
 
 /* Every folder on the way to dir must be open to the server's user. */
-static int check_parents(const struct db_cluster *c, struct err *err)
+int db__cluster_check_parents(const struct db_cluster *c, struct err *err)
 {
     char path[4096];
     struct stat st;
@@ -272,7 +272,7 @@ static int make_folders(struct db_cluster *c, struct err *err)
     if (r == 0 && access(c->dir, W_OK) != 0)
         r = cannot_write(err, c->data, errno);
     if (r == 0)
-        r = check_parents(c, err);
+        r = db__cluster_check_parents(c, err);
     if (r == 0)
         r = make_dir(log_dir, 0700, err);
     mem_free(log_dir);
@@ -316,7 +316,7 @@ static int fill_conf(struct db_conf *conf, struct db__dsn **dsn, char *url, stru
     return *dsn != NULL ? 0 : -1;
 }
 
-int db__cluster_prepare(struct db_cluster *c, const struct db_cluster_conf *conf, struct err *err)
+int db__cluster_name(struct db_cluster *c, const struct db_cluster_conf *conf, struct err *err)
 {
     if (conf->dir == NULL || conf->dir[0] != '/' || strlen(conf->dir) > 3000)
         return err_set(err, ERR_CONF, ERR_PERMANENT,
@@ -331,16 +331,23 @@ int db__cluster_prepare(struct db_cluster *c, const struct db_cluster_conf *conf
     c->max_connections = conf->max_connections > 0 ? conf->max_connections : 30;
     c->shared_buffers_mb = conf->shared_buffers_mb > 0 ? conf->shared_buffers_mb : 32;
     c->url = url_for(c, "waymark");
+    return 0;
+}
+
+int db__cluster_prepare(struct db_cluster *c, const struct db_cluster_conf *conf, struct err *err)
+{
+    if (db__cluster_name(c, conf, err) < 0)
+        return -1;
     char *admin = url_for(c, "postgres");
     int r = fill_conf(&c->conf, &c->dsn, c->url, err);
     if (r == 0)
         r = fill_conf(&c->admin_conf, &c->admin_dsn, admin, err);
     mem_free(admin);
     if (r == 0)
-        r = choose_user(c, err);
+        r = db__cluster_choose_user(c, err);
     if (r == 0)
         r = make_folders(c, err);
-    return r == 0 ? find_programs(c, conf->bin_dir, err) : r;
+    return r == 0 ? db__cluster_find_programs(c, conf->bin_dir, err) : r;
 }
 
 int db__cluster_lock(struct db_cluster *c, struct err *err)
@@ -379,7 +386,7 @@ static bool is_empty(const char *path)
 
 /* The major version that "/usr/lib/postgresql/NN/bin" names; 0 elsewhere: then the server itself
  * says what is wrong. */
-static int bin_major(const char *bin)
+int db__cluster_bin_major(const char *bin)
 {
     static const char prefix[] = "/usr/lib/postgresql/";
     int64_t major;
@@ -392,7 +399,7 @@ static int bin_major(const char *bin)
 int db__cluster_inspect(struct db_cluster *c, struct err *err)
 {
     struct stat st;
-    int major = data_major(c), programs = bin_major(c->bin);
+    int major = db__cluster_data_major(c), programs = db__cluster_bin_major(c->bin);
     if (major > 0 && programs > 0 && major != programs)
         return err_set(err, ERR_CONF, ERR_PERMANENT,
                        "%s was made by PostgreSQL %d, but %s is version %d: install postgresql-%d, "

@@ -163,6 +163,46 @@ char *db_url_redacted(const char *url)
     return b.p != NULL ? b.p : mem_strdup("");
 }
 
+/* Names are not looked up: "localhost" is all that can be told by its name. */
+static bool is_remote(const struct db__host *h)
+{
+    const char *at = h->addr != NULL ? h->addr : h->name;
+    if (h->addr == NULL && db__host_is_socket(h))
+        return false;
+    return strcmp(at, "localhost") != 0 && strncmp(at, "127.", 4) != 0 && strcmp(at, "::1") != 0;
+}
+
+static void copy_value(char *to, size_t n, const struct db__dsn *d, const char *key)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (strcmp(d->key[i], key) == 0)
+            snprintf(to, n, "%s", d->value[i]);
+}
+
+void db_url_look(const char *url, struct db_url_facts *ret)
+{
+    struct err err;
+    struct db__dsn *d = db__dsn_new(url, &err);
+    PQconninfoOption *defaults = PQconndefaults();
+    const char *sslmode = option(defaults, "sslmode");
+    *ret = (struct db_url_facts){.readable = d != NULL};
+    snprintf(ret->sslmode, sizeof(ret->sslmode), "%s", sslmode != NULL ? sslmode : "prefer");
+    PQconninfoFree(defaults);
+    if (d == NULL)
+        return;
+    for (size_t i = 0; i < d->nhosts; i++)
+        ret->remote |= is_remote(&d->host[i]);
+    for (size_t i = 0; i < d->n; i++)
+        ret->password |= strcmp(d->key[i], "password") == 0 && d->value[i][0] != '\0';
+    if (d->host[0].name != NULL || d->host[0].addr != NULL)
+        snprintf(ret->host, sizeof(ret->host), "%s",
+                 d->host[0].name != NULL ? d->host[0].name : d->host[0].addr);
+    copy_value(ret->dbname, sizeof(ret->dbname), d, "dbname");
+    copy_value(ret->user, sizeof(ret->user), d, "user");
+    copy_value(ret->sslmode, sizeof(ret->sslmode), d, "sslmode");
+    db__dsn_free(d);
+}
+
 void db__conf_copy(struct db_conf *to, const struct db_conf *from)
 {
     *to = *from;

@@ -1,4 +1,5 @@
 #include "fake/proxy.h"
+#include "fake/pg_frames.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,17 +43,19 @@ struct conn {
     char app[NAME_MAX_];
     bool named;          /* the startup packet has come */
     bool mute;           /* a trigger: nothing goes down any more */
+    bool half_open;      /* the same, and nothing up; nobody is told of the other's end */
     bool cut_on_answer;  /* a trigger */
     bool cut_when_empty; /* a trigger: when all is sent up */
     bool dead;
     size_t up_bytes;
     char recent[NAME_MAX_]; /* the last bytes that came up, for texts that lie across two reads */
     size_t nrecent;
+    struct pg_frames frames; /* of what comes down */
 };
 
 struct setting {
     char app[NAME_MAX_]; /* "": all */
-    bool refuse, hold[2], swallow[2];
+    bool refuse, deafen, hold[2], swallow[2];
     int64_t delay_ms[2];
 };
 
@@ -72,7 +75,7 @@ struct proxy {
     bool stop;
     struct conn *conns;
     struct setting setting[SETTINGS_MAX];
-    unsigned nsettings, hits;
+    unsigned nsettings, hits, asked;
     struct trigger trigger;
 };
 
@@ -127,6 +130,11 @@ static bool is_refused(const struct setting *s, int way)
     return s->refuse;
 }
 
+static bool is_deafened(const struct setting *s, int way)
+{
+    return s->deafen && way == DOWN;
+}
+
 static int64_t delay_of(const struct proxy *p, const struct conn *c, int way)
 {
     int64_t most = 0;
@@ -178,6 +186,7 @@ static void accept_one(struct proxy *p)
     int program = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), on = 1;
     if (program < 0)
         return;
+    p->asked++;
     (void)setsockopt(program, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     memcpy(to.sun_path, p->socket_path, sizeof(to.sun_path));
@@ -249,7 +258,8 @@ static void fire(struct proxy *p, struct conn *c)
     p->hits++;
     c->mute = true;
     c->cut_on_answer = p->trigger.action == PROXY_LOSE_ANSWER;
-    c->cut_when_empty = !c->cut_on_answer;
+    c->half_open = p->trigger.action == PROXY_HALF_OPEN;
+    c->cut_when_empty = !c->cut_on_answer && !c->half_open;
 }
 
 /* How much of what came up goes on. */
@@ -269,7 +279,8 @@ static size_t pull_trigger(struct proxy *p, struct conn *c, const char *data, si
     if (end == 0 || ++t->seen < t->nth)
         return n;
     fire(p, c);
-    return t->action == PROXY_CUT_BEFORE ? (end > len ? end - len : 0) : n;
+    bool before = t->action == PROXY_CUT_BEFORE || t->action == PROXY_HALF_OPEN;
+    return before ? (end > len ? end - len : 0) : n;
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -292,7 +303,7 @@ static void enqueue(struct side *s, const char *data, size_t n, int64_t due_ms)
 static void read_side(struct proxy *p, struct conn *c, int way)
 {
     struct side *s = &c->side[way];
-    char data[CHUNK];
+    char data[CHUNK], kept[CHUNK + sizeof(c->frames.head)];
     ssize_t got = read(s->fd, data, sizeof(data));
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -317,12 +328,14 @@ static void read_side(struct proxy *p, struct conn *c, int way)
         }
         if (c->cut_when_empty)
             return;
-        n = pull_trigger(p, c, data, n);
+        n = c->half_open ? 0 : pull_trigger(p, c, data, n);
     }
+    if (way == DOWN)
+        n = pg_frames_without(&c->frames, any(p, c, way, is_deafened) ? 'A' : '\0', data, n, kept);
     if (any(p, c, way, is_swallowed) || (way == DOWN && c->mute))
         return;
     if (n > 0)
-        enqueue(s, data, n, now_ms() + delay_of(p, c, way));
+        enqueue(s, way == DOWN ? kept : data, n, now_ms() + delay_of(p, c, way));
 }
 
 static void write_side(struct proxy *p, struct conn *c, int way)
@@ -349,7 +362,7 @@ static void write_side(struct proxy *p, struct conn *c, int way)
     s->tail = NULL;
     if (way == UP && c->cut_when_empty) {
         kill_conn(c);
-    } else if (s->eof && !s->shut) {
+    } else if (s->eof && !s->shut && !c->half_open) {
         s->shut = true;
         (void)shutdown(to, SHUT_WR);
     }
@@ -507,6 +520,13 @@ void proxy_swallow(struct proxy *p, const char *app, enum proxy_way way)
     unlock(p);
 }
 
+void proxy_deafen(struct proxy *p, const char *app)
+{
+    lock(p);
+    setting_of(p, app)->deafen = true;
+    unlock(p);
+}
+
 static void arm(struct proxy *p, const char *app, const struct trigger *t)
 {
     lock(p);
@@ -535,6 +555,14 @@ unsigned proxy_hits(struct proxy *p)
 {
     lock(p);
     unsigned n = p->hits;
+    unlock(p);
+    return n;
+}
+
+unsigned proxy_asked(struct proxy *p)
+{
+    lock(p);
+    unsigned n = p->asked;
     unlock(p);
     return n;
 }
