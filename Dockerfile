@@ -38,8 +38,6 @@ WORKDIR /var/lib/waymark
 VOLUME /var/lib/waymark
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
-# bash is in the image for PostgreSQL's sake anyway; the admin listener stays on the container's own loopback.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9090 && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ code _ <&3 && [ \"$code\" = 200 ]"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["waymark", "health"]
 ENTRYPOINT ["waymark"]
 CMD ["serve"]

@@ -7,7 +7,7 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8
 box=$(mktemp -d /tmp/waymark-deb-XXXXXX)
-container=''
+container='' before=()
 
 skip() {
     echo "$*"
@@ -95,8 +95,12 @@ cp "$old" "$new" "$root/srv"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 told "a bare Debian 12"
 
+# In a network of its own: the ports of this machine may be taken.
+alone=()
+if command -v ip >/dev/null; then alone=(unshare --net sh -c 'ip link set lo up && exec "$@"' -); fi
+
 inside() { # CMD...: without systemd
-    chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
+    "${before[@]}" chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
 }
 
 mount -t proc proc "$root/proc"
@@ -123,11 +127,14 @@ until grep -qs 'waymark is running' /tmp/serve.log; do
     sleep 0.2
 done
 runuser -u waymark -- waymark status --json
+runuser -u waymark -- waymark health
 kill $service
 wait $service
 SCRIPT
+before=("${alone[@]}")
 inside sh /srv/by-hand.sh >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
 grep -q '"schema":' "$box/log" || { cat "$box/log" && die "no status"; }
+before=()
 told "served by hand"
 
 # ---- under systemd ---------------------------------------------------------------------------------------------------
@@ -136,12 +143,6 @@ boot() {
     command -v systemd-nspawn >/dev/null || return 1
     umount "$root/proc"
     rm "$root/usr/sbin/policy-rc.d"
-    # Programs of before it: systemd would wait for their notice.
-    if ! grep -q 'READY=1' "$root/usr/bin/waymark"; then
-        echo "this program does not notify systemd: Type=exec here"
-        mkdir -p "$root/etc/systemd/system/waymark.service.d"
-        printf '[Service]\nType=exec\nWatchdogSec=0\n' >"$root/etc/systemd/system/waymark.service.d/exec.conf"
-    fi
     systemd-nspawn --quiet --register=no --keep-unit --private-network --machine=waymark -D "$root" --boot \
         >"$box/boot.log" 2>&1 </dev/null &
     container=$!
@@ -170,11 +171,8 @@ query() { # SQL, on the private database
     booted runuser -u waymark -- psql -XAtd 'user=waymark dbname=waymark host=/var/lib/waymark/run' -c "$1"
 }
 
-health() { # where the program answers
-    local port=9090 answer
-    grep -q '/healthz' "$root/usr/bin/waymark" || return 0
-    answer=$(booted bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; printf 'GET /healthz HTTP/1.0\r\n\r\n' >&3; head -1 <&3") || true
-    [[ $answer == *' 200 '* ]] || die "/healthz answers: $answer"
+health() {
+    booted runuser -u waymark -- waymark health || die "waymark health: exit status $?"
 }
 
 if boot; then
@@ -188,12 +186,27 @@ if boot; then
     [[ $(booted dpkg-query -W -f '${Version}' waymark) == 9* ]] || die "not upgraded"
     [[ $(query "SELECT count(*) FROM routes WHERE id = 'kept'") == 1 ]] || die "the upgrade lost a route"
     told "upgraded, and restarted by that"
-    before=$SECONDS
+    since=$SECONDS
     booted systemctl stop waymark
-    ((SECONDS - before < 60)) || die "it took $((SECONDS - before)) s to stop"
+    ((SECONDS - since < 60)) || die "it took $((SECONDS - since)) s to stop"
     [[ $(booted systemctl show -P Result waymark) == success ]] || die "it did not stop well"
-    booted systemctl start waymark
+    told "stopped"
+    # The drop-ins: sockets that systemd holds, a secret as a credential.
+    booted sh -c 'set -e
+        cd /etc/systemd/system && mkdir waymark.service.d
+        cp /usr/share/doc/waymark/examples/systemd/sockets.conf waymark.service.d
+        cp /usr/share/doc/waymark/examples/systemd/admin-secret.conf waymark.service.d
+        (umask 077 && echo correct-horse-battery-staple >/etc/waymark/admin.secret)
+        systemctl daemon-reload
+        systemctl start waymark.socket waymark-admin.socket waymark.service'
     until_running 3
+    health
+    booted systemctl reload waymark
+    booted systemctl restart waymark
+    until_running 4
+    health
+    told "with sockets and a credential, reloaded, restarted"
+    booted sh -c 'rm -r /etc/systemd/system/waymark.service.d /etc/waymark/admin.secret'
     run=booted
 else
     echo "systemd does not run here: only the files"
@@ -205,7 +218,6 @@ $run dpkg -r waymark >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
 [[ -d $root/var/lib/waymark/pgdata && -e $root/etc/waymark/config.toml ]] || die "removing took data or settings away"
 if [[ $run == booted ]] && booted pgrep -u waymark >/dev/null 2>&1; then die "removed, and still running"; fi
 told "removed: data and settings stay"
-rm -rf "$root/etc/systemd/system/waymark.service.d"
 $run dpkg -P waymark >"$box/log" 2>&1 || { cat "$box/log" && exit 1; }
 grep -q 'removing /var/lib/waymark' "$box/log" || die "it did not say what it removes"
 if $run getent passwd waymark; then die "the user is still there"; fi
