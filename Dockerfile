@@ -36,7 +36,7 @@ ENV WAYMARK_DATA_DIR=/var/lib/waymark
 USER 900:900
 WORKDIR /var/lib/waymark
 VOLUME /var/lib/waymark
-EXPOSE 8080 9090
+EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["waymark", "health"]
 ENTRYPOINT ["waymark"]
