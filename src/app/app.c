@@ -108,6 +108,7 @@ static enum flow_next up_server(struct flow *f)
         if (app_data_dir(u->app->config, f->arena, &conf.dir, &f->err) != 0) {
             return flow_fail(f);
         }
+        snprintf(u->app->data_dir, sizeof(u->app->data_dir), "%s", conf.dir);
         app_forget_pg_environment();
         flow_call(db_cluster_start_flow(f->loop, &conf, &u->app->cluster), &u->op);
     }
@@ -203,16 +204,24 @@ void app_open_work(struct app *app)
 
 /* ---- down ---------------------------------------------------------------------------------- */
 
+enum {
+    GRACE_MS = 5000,       /* for answers under way */
+    ADMIN_GRACE_MS = 1000, /* it was there while the work was drained */
+};
+
 struct down_flow {
     struct flow f;
     struct app *app;
     struct op op;
 };
 #define DOWN_STEPS(STEP)                                                                           \
+    STEP(down, public)                                                                             \
     STEP(down, drain)                                                                              \
-    STEP(down, close_jobs)                                                                         \
-    STEP(down, close_pool)                                                                         \
-    STEP(down, stop_server)                                                                        \
+    STEP(down, admin) /* health and metrics could be asked until here */                           \
+    STEP(down, web)                                                                                \
+    STEP(down, jobs)                                                                               \
+    STEP(down, pool)                                                                               \
+    STEP(down, server)                                                                             \
     STEP(down, done)
 FLOW_STEPS(down, DOWN_STEPS);
 
@@ -226,41 +235,85 @@ static void closed(void *ctx)
     op_finish(ctx, NULL);
 }
 
+static enum flow_next drain_server(struct flow *f, int which, int64_t grace_ms, unsigned next)
+{
+    struct down_flow *d = down_of(f);
+    if (!d->app->server[which]) {
+        return flow_goto(f, next);
+    }
+    httpd_drain(d->app->server[which], grace_ms, &d->op);
+    return flow_wait_any(f, &d->op, next, 0);
+}
+
+static enum flow_next down_public(struct flow *f)
+{
+    struct app *app = down_of(f)->app;
+    if (app->web) {
+        web_drain(app->web);
+    }
+    return drain_server(f, APP_PUBLIC, GRACE_MS, down_STEP_drain);
+}
+
 static enum flow_next down_drain(struct flow *f)
 {
     struct down_flow *d = down_of(f);
     if (!d->app->jobs) {
-        return flow_goto(f, down_STEP_close_pool);
+        return FLOW_NEXT;
     }
     jobs_drain(d->app->jobs, &d->op);
-    return flow_wait_any(f, &d->op, down_STEP_close_jobs, 0);
+    return flow_wait_any(f, &d->op, down_STEP_admin, 0);
 }
 
-static enum flow_next down_close_jobs(struct flow *f)
+static enum flow_next down_admin(struct flow *f)
+{
+    return drain_server(f, APP_ADMIN, ADMIN_GRACE_MS, down_STEP_web);
+}
+
+static enum flow_next down_web(struct flow *f)
 {
     struct down_flow *d = down_of(f);
+    struct app *app = d->app;
+    ticker_close(app->watchdog);
+    app->watchdog = NULL;
+    if (!app->web) {
+        return FLOW_NEXT;
+    }
+    web_close(app->web, &d->op);
+    app->web = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_jobs, 0);
+}
+
+static enum flow_next down_jobs(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    for (int i = 0; i < APP_SERVERS; i++) {
+        d->app->server[i] = httpd_free(d->app->server[i]);
+    }
+    if (!d->app->jobs) {
+        return FLOW_NEXT;
+    }
     op_init(&d->op, f->loop, NULL);
     op_begin(&d->op);
     jobs_close(d->app->jobs, closed, &d->op);
     d->app->jobs = NULL;
-    return flow_wait_any(f, &d->op, down_STEP_close_pool, 0);
+    return flow_wait_any(f, &d->op, down_STEP_pool, 0);
 }
 
-static enum flow_next down_close_pool(struct flow *f)
+static enum flow_next down_pool(struct flow *f)
 {
     struct down_flow *d = down_of(f);
     d->app->trails = trails_free(d->app->trails);
     if (!d->app->pool) {
-        return flow_goto(f, down_STEP_stop_server);
+        return FLOW_NEXT;
     }
     op_init(&d->op, f->loop, NULL);
     op_begin(&d->op);
     db_pool_close(d->app->pool, closed, &d->op);
     d->app->pool = NULL;
-    return flow_wait_any(f, &d->op, down_STEP_stop_server, 0);
+    return flow_wait_any(f, &d->op, down_STEP_server, 0);
 }
 
-static enum flow_next down_stop_server(struct flow *f)
+static enum flow_next down_server(struct flow *f)
 {
     struct down_flow *d = down_of(f);
     if (!d->app->cluster) {

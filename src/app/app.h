@@ -4,9 +4,11 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "httpd/httpd.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
 #include "trails/trails.h"
+#include "web/web.h"
 
 /* Every setting there is; config.example.toml is printed from it. */
 extern const struct config_key app_config_keys[];
@@ -34,16 +36,21 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
  * one. */
 void app_forget_pg_environment(void);
 
+enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
 struct app {
     struct loop *loop;
     const struct config *config;
     struct db_conf db;          /* the server itself */
     struct db_conf work_db;     /* for the pool: the same, or a pooler before it */
     struct db_cluster *cluster; /* NULL: a database was configured */
+    char data_dir[4096];        /* of the cluster */
     struct db_pool *pool;
     struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
     struct jobs_kind kinds[TRAILS_KINDS];
+    struct web *web; /* these two only after app_open_web; NULL: switched off */
+    struct httpd *server[APP_SERVERS];
+    struct ticker *watchdog;
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
@@ -55,6 +62,21 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
 /* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
 void app_open_work(struct app *app);
-/* A flow: drains the queue, closes pools, stops the embedded cluster. Also of an app only half up.
+/* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
+ * be had. */
+int app_open_web(struct app *app, struct err *err) MUST_CHECK;
+/* Whether the admin listener is switched on. */
+bool app_has_admin(const struct config *c);
+
+/* Tells systemd (sd_notify(3)): lines such as "READY=1"; nothing if it does not listen. */
+void app_notify(const char *lines);
+/* Feeds systemd's watchdog from the loop, if there is one. */
+void app_watchdog_start(struct app *app);
+/* Sockets that systemd has opened for us under that name (sd_listen_fds(3)), at most max; how many.
+ */
+size_t app_systemd_sockets(const char *name, int *fds, size_t max);
+
+/* A flow: drains the listeners and the queue, closes pools, stops the embedded cluster. Also of an
+ * app only half up.
  */
 struct flow *app_down_flow(struct app *app);

@@ -114,6 +114,11 @@ const struct cli_command cli_commands[] = {
      .options = "",
      .summary = "remove routes, with all credit on them",
      .body = cli_route_remove},
+    {.name = "admin secret",
+     .operands = "",
+     .options = "",
+     .summary = "make a new secret for the admin pages, and log everybody out of them",
+     .body = cli_admin_secret},
     {.name = "status",
      .operands = "",
      .options = "wait",
@@ -499,7 +504,7 @@ static const struct cli_command *find_command(int argc, char **argv, int *words)
     return found;
 }
 
-struct config *cli__load_config(struct cli *c)
+struct config *cli__load_config(struct cli *c, struct err *err)
 {
     struct app_flag flag[COUNT_OF(options)];
     size_t n = 0;
@@ -510,7 +515,17 @@ struct config *cli__load_config(struct cli *c)
         }
     }
     return app_config_load(cli_option(c, "config"), c->envp, flag, n, c->arena, &c->config_file,
-                           &c->err);
+                           err);
+}
+
+void cli__config_replace(struct cli *c, struct config *now)
+{
+    if (c->replaced) {
+        config_free(c->config);
+    } else {
+        c->replaced = c->config;
+    }
+    c->config = now;
 }
 
 static int run_command(struct cli *c)
@@ -522,7 +537,7 @@ static int run_command(struct cli *c)
     if (c->command->own_config) {
         return c->command->run(c);
     }
-    c->config = cli__load_config(c);
+    c->config = cli__load_config(c, &c->err);
     if (!c->config) {
         return -1;
     }
@@ -558,6 +573,7 @@ int cli_main(int argc, char **argv, char **envp)
         status = err_exit_status(&c.err);
     }
     config_free(c.config);
+    config_free(c.replaced);
     log_forget_secrets();
     arena_free(c.arena);
     return status;

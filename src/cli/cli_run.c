@@ -110,6 +110,14 @@ static void on_stop(void *ctx, int signum)
     }
 }
 
+static void on_hup(void *ctx)
+{
+    const struct cli *c = ctx;
+    if (c->hup) {
+        c->hup(c->hup_ctx);
+    }
+}
+
 int cli__run(struct cli *c)
 {
     c->app.config = c->config;
@@ -119,7 +127,7 @@ int cli__run(struct cli *c)
     }
     struct command_flow *m = flow_new(c->app.loop, &command_def, sizeof(*m), 0);
     m->c = c;
-    m->signals = loop_signals_open(c->app.loop, on_stop, NULL, c);
+    m->signals = loop_signals_open(c->app.loop, on_stop, c->command->service ? on_hup : NULL, c);
     flow_start(&m->f);
     loop_run(c->app.loop);
     loop_free(c->app.loop);

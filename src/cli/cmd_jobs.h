@@ -48,12 +48,6 @@ const char *cli__jobs_cut(struct cli *c, const char *text, size_t n);
 int cli__jobs_tell_names(struct cli *c, const struct db_unit *u, const char *thing,
                          const char *list, const char *verb);
 
-/* ---- cmd_jobs_mask.c ------------------------------------------------------------------------- */
-
-/* Copies JSON, as PostgreSQL prints a jsonb, with the values of keys that look like secrets
- * replaced by "***", and with what a terminal would obey escaped. */
-void cli__jobs_mask(struct span json, struct buf *out);
-
 /* ---- cmd_jobs_rates.c ------------------------------------------------------------------------ */
 
 /* Of the rows of SQL_jobs_cmd_rates. */

@@ -273,7 +273,7 @@ static void list_json(const struct db_unit *u)
             jo_span(&j, "problem", db_get_span(u, 0, i, COL_PROBLEM));
         }
         buf_puts(&out, ",\"payload\":");
-        cli__jobs_mask(db_get_span(u, 0, i, COL_PAYLOAD), &out);
+        jobs_mask(db_get_span(u, 0, i, COL_PAYLOAD), &out);
         jo_end_object(&j);
     }
     jo_end_array(&j);

@@ -47,7 +47,7 @@ enum { PAYLOAD_SHOWN = 4000 };
 static void show_payload(struct span payload)
 {
     struct buf out = {0};
-    cli__jobs_mask(payload, &out);
+    jobs_mask(payload, &out);
     size_t n = out.n;
     while (n > PAYLOAD_SHOWN && (out.n - n < 4 || ((unsigned char)out.p[n] & 0xc0) == 0x80)) {
         n = n > PAYLOAD_SHOWN + 4 ? PAYLOAD_SHOWN + 4 : n - 1;
@@ -120,7 +120,7 @@ static void value_json(struct json_out *j, const struct db_unit *u, int col)
         break;
     case AS_PAYLOAD: /* JSON as it is */
         buf_puts(j->buf, j->comma ? ",\"payload\":" : "\"payload\":");
-        cli__jobs_mask(db_get_span(u, CALL_JOB, 0, col), j->buf);
+        jobs_mask(db_get_span(u, CALL_JOB, 0, col), j->buf);
         j->comma = true;
         break;
     }

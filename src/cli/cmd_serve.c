@@ -11,8 +11,11 @@ struct serve_flow {
     bool reconciling;
     struct op reconcile_op;
     bool ending;
+    char *secret; /* made just now; NULL: there was one */
 };
 #define SERVE_STEPS(STEP)                                                                          \
+    STEP(serve, secret) /* -> reconcile, if there are no admin pages or it is configured */        \
+    STEP(serve, show)                                                                              \
     STEP(serve, reconcile) /* what was left over, before anything is claimed */                    \
     STEP(serve, start)                                                                             \
     STEP(serve, stop)                                                                              \
@@ -24,10 +27,38 @@ static struct serve_flow *serve_of(struct flow *f)
     return container_of(f, struct serve_flow, f);
 }
 
+static enum flow_next serve_secret(struct flow *f)
+{
+    struct serve_flow *s = serve_of(f);
+    const char *given = config_str(s->c->config, "admin.secret");
+    if (!app_has_admin(s->c->config) || (given && *given)) {
+        return flow_goto(f, serve_STEP_reconcile);
+    }
+    flow_call(web_secret_flow(f->loop, s->c->app.pool, false, f->arena, &s->secret), &s->op);
+    return flow_wait(f, &s->op, serve_STEP_show, 0);
+}
+
+/* Not through the log, which hides secrets: it is kept nowhere else, and nobody can ask for it. */
+static enum flow_next serve_show(struct flow *f)
+{
+    struct serve_flow *s = serve_of(f);
+    if (s->secret) {
+        fprintf(stderr,
+                "The admin pages open with this secret, which is shown only now:\n\n    %s\n\n"
+                "`waymark admin secret` makes another one.\n",
+                s->secret);
+        log_add_secret(s->secret);
+    }
+    return FLOW_NEXT;
+}
+
 static enum flow_next serve_reconcile(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
     app_open_work(&s->c->app);
+    if (app_open_web(&s->c->app, &f->err) != 0) {
+        return flow_fail(f);
+    }
     flow_call(trails_reconcile_flow(s->c->app.pool, NULL), &s->op);
     return flow_wait_any(f, &s->op, serve_STEP_start, 0);
 }
@@ -79,6 +110,63 @@ static void listen_to(struct serve_flow *s)
     s->listener = db_listener_open(s->c->app.loop, &s->c->app.db, channel, n, 30000, on_notify, s);
 }
 
+/* What can change while it runs; all else is named, for a restart. */
+static bool is_reloadable(const char *key)
+{
+    static const char *const keys[] = {"log.level", "log.format", "processor.interval",
+                                       "admin.secret"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        if (strcmp(keys[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void compare(struct serve_flow *s, const struct config *now, struct buf *taken,
+                    struct buf *left)
+{
+    for (size_t i = 0; i < app_config_key_count; i++) {
+        const char *key = app_config_keys[i].name;
+        const char *was = config_str(s->c->config, key), *is = config_str(now, key);
+        if (strcmp(was ? was : "", is ? is : "") != 0) {
+            struct buf *to = is_reloadable(key) ? taken : left;
+            buf_printf(to, "%s%s", to->n ? ", " : "", key);
+        }
+    }
+}
+
+static void on_hup(void *ctx)
+{
+    struct serve_flow *s = ctx;
+    struct err err;
+    struct buf taken = {0}, left = {0};
+    char reloading[64];
+    snprintf(reloading, sizeof(reloading), "RELOADING=1\nMONOTONIC_USEC=%lld",
+             (long long)(clock_mono_ns() / 1000));
+    app_notify(reloading);
+    struct config *now = cli__load_config(s->c, &err);
+    if (!now) {
+        log_err(LOG_LEVEL_ERROR, "the configuration was not taken over", &err);
+        app_notify("READY=1");
+        return;
+    }
+    compare(s, now, &taken, &left);
+    app_log_init(now);
+    ticker_close(s->interval);
+    s->interval =
+        ticker_open(s->c->app.loop, config_i64(now, "processor.interval"), true, on_interval, s);
+    if (s->c->app.web) {
+        web_set_admin_secret(s->c->app.web, config_str(now, "admin.secret"));
+    }
+    cli__config_replace(s->c, now);
+    log_info("the configuration was read again", L_S("taken_over", taken.n ? taken.p : "nothing"),
+             L_S("needs_a_restart", left.n ? left.p : "nothing"));
+    buf_done(&taken);
+    buf_done(&left);
+    app_notify("READY=1");
+}
+
 static enum flow_next serve_start(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
@@ -97,15 +185,28 @@ static enum flow_next serve_start(struct flow *f)
     log_info("waymark is running", L_S("version", WAYMARK_VERSION), L_S("database", url),
              L_B("private_database", app->cluster != NULL));
     mem_free(url);
+    if (app->web) {
+        web_watch_listener(app->web, s->listener);
+    }
+    app_watchdog_start(app);
+    app_notify("READY=1\nSTATUS=working");
     op_init(&s->stop, f->loop, NULL);
     op_begin(&s->stop);
     s->c->stop = &s->stop;
+    s->c->hup = on_hup;
+    s->c->hup_ctx = s;
     return flow_wait(f, &s->stop, serve_STEP_stop, 0);
 }
 
 static enum flow_next serve_stop(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
+    app_notify("STOPPING=1\nSTATUS=letting running work end");
+    s->c->hup = NULL;
+    if (s->c->app.web) {
+        web_watch_listener(s->c->app.web, NULL);
+        web_drain(s->c->app.web);
+    }
     db_listener_close(s->listener);
     ticker_close(s->interval);
     if (!s->reconciling) {

@@ -39,10 +39,13 @@ struct cli {
     struct config *config;
     const char *config_file; /* read, or NULL */
     struct app app;
-    struct op *running; /* end of what a signal cancels: coming up, then the command's flow */
-    struct op *stop;    /* of a service: finish it instead */
-    bool stopping;      /* a signal came */
-    int status;         /* of a command that did what it could: 1 if some of it failed */
+    struct op *running;     /* end of what a signal cancels: coming up, then the command's flow */
+    struct op *stop;        /* of a service: finish it instead */
+    void (*hup)(void *ctx); /* of a service: SIGHUP came; NULL: it does not mind */
+    void *hup_ctx;
+    struct config *replaced; /* the one before SIGHUP: what it says is still in use */
+    bool stopping;           /* a signal came */
+    int status;              /* of a command that did what it could: 1 if some of it failed */
     struct err err;
 };
 /* Value of an option as given, or NULL; flags give "". */
@@ -53,8 +56,11 @@ int cli_option_i64(struct cli *c, const char *name, int64_t min, int64_t max, in
 int cli_option_f64(struct cli *c, const char *name, double min, double max, double fallback,
                    double *ret) MUST_CHECK;
 
-/* File, environment and options; NULL with c->err filled. */
-struct config *cli__load_config(struct cli *c);
+/* cli.c: file, environment and options, as they are now; NULL with *err. */
+struct config *cli__load_config(struct cli *c, struct err *err) MUST_CHECK;
+/* c->config is now this one. What was taken from the first lives on; one in between does not. */
+void cli__config_replace(struct cli *c, struct config *now);
+
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
 /* Flows of commands are made before the app is up; they get at it by c->app. A command whose
@@ -104,6 +110,7 @@ int cli_route_check(struct cli *c);
 struct flow *cli_serve(struct cli *c);
 struct flow *cli_process(struct cli *c);
 struct flow *cli_migrate(struct cli *c);
+struct flow *cli_admin_secret(struct cli *c);
 struct flow *cli_import(struct cli *c);
 struct flow *cli_status(struct cli *c);
 struct flow *cli_route_import(struct cli *c);

@@ -166,9 +166,9 @@ size_t db_get_i64_array(const struct db_unit *u, unsigned call, int row, int col
 
 /* A dedicated connection that listens on the channels, reconnects with backoff (100 ms .. 5 s,
  * jitter), and proves itself every probe_ms by notifying itself; no echo within 5 s means
- * reconnect. on_notify(channel, payload) runs on each notification and once after every (re)connect
- * with channel "" (something may have been missed). It must return quickly; it is called outside
- * libpq. */
+ * reconnect; a pooler in between, which may keep notifications, is warned of. on_notify(channel,
+ * payload) runs on each notification and once after every (re)connect with channel "" (something
+ * may have been missed). It must return quickly; it is called outside libpq. */
 struct db_listener;
 struct db_listener *
 db_listener_open(struct loop *l, const struct db_conf *conf, const char *const *channels, size_t n,

@@ -19,8 +19,9 @@ static const char setup_sql[] =
     "SELECT set_config('application_name', $1, false), set_config('statement_timeout', $2, false),"
     " set_config('idle_in_transaction_session_timeout', '60000', false),"
     " set_config('TimeZone', 'UTC', false), set_config('client_encoding', 'UTF8', false),"
-    " pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
-enum { SETUP_COL_STANDBY = 5 };
+    " pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean,"
+    " pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())";
+enum { SETUP_COL_STANDBY = 5, SETUP_COL_PID, SETUP_COL_STARTED };
 /* Through a pooler each transaction may meet another session, which is not ours to set up. */
 static const char setup_pooled_sql[] =
     "SELECT '', '', '', '', '',"
@@ -434,6 +435,19 @@ static bool is_up(const struct db_conn *c)
 }
 
 /* When the answer is complete the connection is up, or it is not to be. */
+/* By what name the server can be told to end this session. */
+static void note_session(struct db_conn *c, const PGresult *res)
+{
+    int64_t pid;
+    if (c->conf->pooled || PQnfields(res) <= SETUP_COL_STARTED ||
+        span_to_i64(span_of(PQgetvalue(res, 0, SETUP_COL_PID)), 1, INT32_MAX, &pid) != 0 ||
+        PQgetlength(res, 0, SETUP_COL_STARTED) >= (int)sizeof(c->backend_started))
+        return;
+    c->backend_pid = (int)pid;
+    memcpy(c->backend_started, PQgetvalue(res, 0, SETUP_COL_STARTED),
+           (size_t)PQgetlength(res, 0, SETUP_COL_STARTED) + 1);
+}
+
 static void setup_read(struct db_conn *c)
 {
     char where[128];
@@ -457,6 +471,7 @@ static void setup_read(struct db_conn *c)
         if (ok) {
             c->greeted = true;
             c->standby = PQgetvalue(res, 0, SETUP_COL_STANDBY)[0] == 't';
+            note_session(c, res);
         } else {
             db__err_result(&c->why, res, "setting up a connection");
             (void)err_wrap(&c->why, "%s: ", db__conn_where(c, where));

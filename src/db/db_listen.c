@@ -30,6 +30,7 @@ struct db_listener {
     uint64_t probe; /* number of the last one sent */
     int64_t born_us;
     bool op_busy, echoed, timer_open;
+    bool pooled; /* we are not alone with our session */
     uv_timer_t timer;
     void (*on_notify)(void *ctx, const char *channel, const char *payload);
     void *ctx;
@@ -118,7 +119,8 @@ static void probe_now(struct db_listener *x)
     x->echoed = false;
     set_state(x, LISTENER_PROBE);
     wake_in(x, ECHO_MS);
-    db__session_query(&x->session, "listener probe", "SELECT pg_notify($1, $2)", 2, params);
+    db__session_query(&x->session, "listener probe", "SELECT pg_notify($1, $2), pg_backend_pid()",
+                      2, params);
     await_op(x);
 }
 
@@ -129,6 +131,18 @@ static void probe_progress(struct db_listener *x)
         return;
     set_state(x, LISTENER_READY);
     wake_in(x, x->probe_ms);
+}
+
+/* In a transaction of its own an echo always comes; a pooler keeps what comes in between. It shows
+ * in that the server names another process than we were told of when we connected. */
+static void look_for_pooler(struct db_listener *x)
+{
+    const char *pid = db__session_value(&x->session, 0, 1);
+    bool was = x->pooled;
+    x->pooled = pid != NULL && strtol(pid, NULL, 10) != PQbackendPID(x->session.conn->pg);
+    if (x->pooled && !was)
+        log_warn("the connection for LISTEN leads through a pooler: notifications may not arrive, "
+                 "and work is found by polling; give it the address of the server itself");
 }
 
 static void op_succeeded(struct db_listener *x)
@@ -145,6 +159,7 @@ static void op_succeeded(struct db_listener *x)
         x->on_notify(x->ctx, "", "");
         break;
     case LISTENER_PROBE:
+        look_for_pooler(x);
         probe_progress(x);
         break;
     case LISTENER_AWAY:
@@ -265,7 +280,7 @@ db_listener_open(struct loop *l, const struct db_conf *conf, const char *const *
 bool db_listener_healthy(const struct db_listener *x)
 {
     listener_check(x);
-    return x->state == LISTENER_READY || x->state == LISTENER_PROBE;
+    return (x->state == LISTENER_READY || x->state == LISTENER_PROBE) && !x->pooled;
 }
 
 static void timer_closed(uv_handle_t *h)

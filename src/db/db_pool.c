@@ -29,7 +29,7 @@ struct db_pool {
     struct db__cancel *cancel_head, *cancel_tail; /* one at a time: they may block long */
     bool pumping, pump_again;
     bool closing;
-    unsigned handles; /* the timers, connections not freed yet, cancel requests */
+    unsigned handles; /* timers, connections not freed yet, cancel requests, orphans */
     void (*on_closed)(void *ctx);
     void *ctx;
 };
@@ -257,8 +257,10 @@ static void conn_down(struct db_conn *c, const struct err *why)
 {
     struct db_pool *p = c->owner;
     forget_conn(p, c);
-    if (c->unit != NULL)
+    if (c->unit != NULL) {
+        db__orphan_end(p, c);
         unit_lost(p, c, why);
+    }
     if (!c->up) {
         p->connecting--;
         conn_failed(p, why);
@@ -294,7 +296,12 @@ static void conn_timer(struct db_conn *c)
     db__conn_lost(c, &why);
 }
 
-static void pool_unhold(struct db_pool *p)
+void db__pool_hold(struct db_pool *p)
+{
+    p->handles++;
+}
+
+void db__pool_unhold(struct db_pool *p)
 {
     CHECK(p->handles > 0);
     if (--p->handles > 0)
@@ -311,7 +318,7 @@ static void pool_unhold(struct db_pool *p)
 
 static void conn_gone(struct db_conn *c)
 {
-    pool_unhold(c->owner);
+    db__pool_unhold(c->owner);
 }
 
 static const struct db__conn_ops pool_ops = {conn_up, conn_down, conn_readable, conn_timer,
@@ -428,7 +435,7 @@ static void cancel_done(struct op *op)
         c->cancel = NULL;
         release(p, c);
     }
-    pool_unhold(p);
+    db__pool_unhold(p);
 }
 
 static void cancel_start(struct db_pool *p)
@@ -500,7 +507,7 @@ struct db_pool *db_pool_open(struct loop *l, const struct db_conf *conf)
 
 static void timer_closed(uv_handle_t *h)
 {
-    pool_unhold(h->data);
+    db__pool_unhold(h->data);
 }
 
 void db_pool_close(struct db_pool *p, void (*on_closed)(void *ctx), void *ctx)

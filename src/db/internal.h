@@ -130,6 +130,7 @@ struct db__pipe {
 
 struct db__poll;
 struct db__cancel;
+enum { DB__STARTED_MAX = 64 };
 struct db_conn {
     uint32_t magic;
     enum db__conn_state state;
@@ -147,10 +148,12 @@ struct db_conn {
     uv_getaddrinfo_t dns;
     struct addrinfo *found, *next; /* addresses of the host under way */
     size_t host_at;
-    bool greeted;   /* the set-up's result has come */
-    bool up;        /* has been IDLE once */
-    bool dismissed; /* the server has said that it ends this connection */
-    bool standby;   /* refuses writes */
+    bool greeted;    /* the set-up's result has come */
+    bool up;         /* has been IDLE once */
+    bool dismissed;  /* the server has said that it ends this connection */
+    bool standby;    /* refuses writes */
+    int backend_pid; /* 0: not known, or a pooler's */
+    char backend_started[DB__STARTED_MAX];
     struct err why;
     int64_t idle_since_ns;
     struct db_unit *unit;
@@ -252,3 +255,9 @@ const char *db__session_value(const struct db__session *s, int row,
                               int col); /* NULL when NULL or absent */
 /* Idempotent. A pending op finishes as failed. */
 void db__session_close(struct db__session *s);
+
+/* db_pool.c: the pool lives on while it is held. */
+void db__pool_hold(struct db_pool *p);
+void db__pool_unhold(struct db_pool *p);
+/* db_orphan.c: the link of that connection broke in the middle of a unit. */
+void db__orphan_end(struct db_pool *p, const struct db_conn *c);

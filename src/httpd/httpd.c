@@ -203,11 +203,13 @@ void httpd__handle_closed(struct httpd *h)
     httpd__maybe_drained(h);
 }
 
+/* From the loop, since those who are told may do anything. */
 static void cut_now(struct op *op)
 {
     struct httpd *h = op->provider;
-    cut_all(&h->idle);
-    cut_all(&h->active);
+    h->drain_deadline_ms = 0;
+    if (h->sweep_open)
+        CHECK(uv_timer_start(&h->sweep, on_sweep, 0, (uint64_t)h->sweep_ms) == 0);
 }
 
 void httpd_drain(struct httpd *h, int64_t grace_ms, struct op *op)
@@ -241,6 +243,7 @@ struct httpd *httpd_free(struct httpd *h)
     httpd__check(h);
     CHECK(h->drained);
     h->freed = true;
+    h->conf.on_request = NULL; /* whoever made us may be gone when the last request is */
     while (h->free_reqs) {
         struct httpd_req *r = h->free_reqs;
         h->free_reqs = r->next;

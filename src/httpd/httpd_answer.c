@@ -75,7 +75,8 @@ void httpd_set(struct httpd_req *r, const char *name, const char *value)
     for (const char *p = name; *p; p++)
         CHECK(httpd__is_tchar((unsigned char)*p));
     if (!value || !value_is_fine(value)) {
-        log_error("a field of an answer has control characters, answered 500", L_S("field", name));
+        log_error("a field of an answer has control characters, answered 500",
+                  L_S("server", r->srv->conf.name), L_S("field", name));
         r->bad_set = true;
         return;
     }
@@ -282,7 +283,6 @@ void httpd__answer(struct httpd_req *r, const struct httpd__answer *answer)
             .status = 500, .type = "application/problem+json", .body = {text, sizeof(text) - 1}};
     }
     maybe_gzip(r, &a, &packed);
-    c->last = c->last || c->srv->draining;
     bool none = has_no_body(a.status);
     httpd__answer_head(r, &a, none ? HTTPD__NO_LENGTH : (int64_t)a.body.n);
     if (none || r->head.method == HTTPD_HEAD)

@@ -339,13 +339,13 @@ void httpd__conn_continue(struct httpd__conn *c)
 void httpd__conn_answered(struct httpd__conn *c)
 {
     CHECK(c->state == HTTPD__WRITING && !c->req);
-    if (c->last || c->eof || c->srv->draining) {
+    if (c->last || c->eof) {
         linger(c);
         return;
     }
     httpd__conn_state(c, HTTPD__IDLE);
     httpd__conn_deadline(c, c->srv->conf.idle_timeout_ms);
-    if (!c->running && (c->pending.n || !c->reading))
+    if (!c->running && c->pending.n)
         httpd__conn_continue(c);
 }
 
@@ -360,6 +360,7 @@ static void give_up_on_handler(struct httpd__conn *c)
     r->match = late->match;
     r->path = (struct span){arena_span_dup(r->arena, late->path), late->path.n};
     r->start_ns = late->start_ns;
+    r->client = arena_strdup(r->arena, httpd_client_address(late));
     r->handled = true;
     c->srv->stats.held++;
     c->srv->stats.timed_out_handler++;

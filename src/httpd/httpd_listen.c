@@ -108,14 +108,22 @@ static void on_closed(uv_handle_t *handle)
     httpd__handle_closed(h);
 }
 
+/* Another process may have put its own in the place of ours. */
+static void remove_socket(const struct httpd__listener *l)
+{
+    struct stat st;
+    if (l->unix_path[0] && lstat(l->unix_path, &st) == 0 && st.st_dev == l->unix_dev &&
+        st.st_ino == l->unix_ino)
+        (void)unlink(l->unix_path);
+}
+
 void httpd__listeners_close(struct httpd *h)
 {
     while (h->listeners) {
         struct httpd__listener *l = h->listeners;
         h->listeners = l->next;
         uv_poll_stop(&l->poll);
-        if (l->unix_path[0])
-            (void)unlink(l->unix_path);
+        remove_socket(l);
         uv_close((uv_handle_t *)&l->poll, on_closed);
     }
 }
@@ -162,8 +170,12 @@ static int add(struct httpd *h, int fd, const char *unix_path, struct err *err)
     }
     l->fd = fd;
     l->srv = h;
-    if (unix_path)
+    struct stat st;
+    if (unix_path && lstat(unix_path, &st) == 0) {
         memcpy(l->unix_path, unix_path, strlen(unix_path) + 1);
+        l->unix_dev = st.st_dev;
+        l->unix_ino = st.st_ino;
+    }
     describe(l);
     h->handles++;
     struct httpd__listener **end = &h->listeners;
@@ -271,7 +283,7 @@ static int bind_tcp(const union name *name, int *ret)
 static int listen_tcp(struct httpd *h, const char *text, struct err *err)
 {
     union name name;
-    int fd;
+    int fd = -1;
     if (parse_address(text, &name, err) < 0)
         return -1;
     int e = bind_tcp(&name, &fd);
@@ -341,7 +353,7 @@ static int parse_unix(const char *text, struct sockaddr_un *ret, struct err *err
 static int listen_unix(struct httpd *h, const char *text, unsigned mode, struct err *err)
 {
     struct sockaddr_un name;
-    int fd;
+    int fd = -1;
     if (parse_unix(text, &name, err) < 0)
         return -1;
     int e = bind_unix(&name, mode ? mode : 0660, &fd);

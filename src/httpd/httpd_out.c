@@ -34,8 +34,7 @@ static void on_written(uv_write_t *req, int status)
 /* How much the socket took; < 0: the connection is broken. */
 static ssize_t try_write(struct httpd__conn *c, uv_buf_t *bufs, unsigned n)
 {
-    if (uv_stream_get_write_queue_size(&c->uv.stream))
-        return 0;
+    /* UV_EAGAIN also while something is queued: order is kept. */
     int rc = uv_try_write(&c->uv.stream, bufs, n);
     if (rc == UV_EAGAIN)
         return 0;

@@ -1,4 +1,6 @@
 /* Streams: answers of unknown length, written piece by piece while the client keeps up. */
+#include <netinet/tcp.h>
+
 #include "httpd/internal.h"
 
 #define STREAM_MAGIC 0x68737431u
@@ -43,6 +45,17 @@ static void tell_later(struct httpd_stream *s)
         loop_ready(s->srv->loop, &s->ready);
 }
 
+/* A client that vanished without a word is noticed when what is written to it stays unacknowledged;
+ * the system would wait a quarter of an hour. */
+static void limit_silence(struct httpd__conn *c)
+{
+    uv_os_fd_t fd;
+    unsigned ms = (unsigned)(c->srv->conf.write_timeout_ms < 3600000 ? c->srv->conf.write_timeout_ms
+                                                                     : 3600000);
+    if (c->peer.family != AF_UNIX && uv_fileno(&c->uv.handle, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)); /* else it waits */
+}
+
 struct httpd_stream *httpd_stream_open(struct httpd_req *r, int status, const char *content_type,
                                        const struct httpd_stream_conf *conf)
 {
@@ -61,7 +74,7 @@ struct httpd_stream *httpd_stream_open(struct httpd_req *r, int status, const ch
     s->conf = *conf;
     s->chunked = r->head.minor == 1;
     s->srv->stats.streams++;
-    c->last = c->last || !s->chunked || c->srv->draining;
+    c->last = c->last || !s->chunked;
     httpd__answer_head(r, &a, s->chunked ? HTTPD__CHUNKED : HTTPD__UNTIL_END);
     httpd__answer_count(r, status, 0);
     httpd__conn_state(c, HTTPD__STREAMING);
@@ -70,6 +83,7 @@ struct httpd_stream *httpd_stream_open(struct httpd_req *r, int status, const ch
     r->conn = NULL;
     c->out = s;
     httpd__req_free(r);
+    limit_silence(c);
     if (httpd__out_stream(c, buf_span(&c->srv->out), (struct span){0}, (struct span){0}) < 0)
         httpd__conn_cut(c);
     return s;

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include "httpd/httpd.h"
@@ -235,7 +236,9 @@ struct httpd__listener {
     uv_poll_t poll;
     int fd;
     bool paused;         /* no descriptors: the sweep starts it again */
-    char unix_path[108]; /* removed when it closes; "": none */
+    char unix_path[108]; /* removed when it closes, if it is still ours; "": none */
+    dev_t unix_dev;
+    ino_t unix_ino;
     char bound[160];
 };
 

@@ -330,3 +330,8 @@ int64_t jobs_owner(const struct jobs *q)
 {
     return q->owner;
 }
+
+const char *jobs_queue(const struct jobs *q)
+{
+    return q->conf.queue;
+}

@@ -1,5 +1,5 @@
-/* jobs: the durable queue in PostgreSQL (schema q, migrations 0002, 0006 and 0007). Knows kinds of jobs
- * only by name. Loop thread.
+/* jobs: the durable queue in PostgreSQL (schema q, migrations 0002, 0006 and 0007). Knows kinds of
+ * jobs only by name. Loop thread.
  *
  * Rules:
  *
@@ -174,9 +174,15 @@ struct jobs_counts {
 };
 struct jobs_counts jobs_counts(const struct jobs *q);
 int64_t jobs_owner(const struct jobs *q); /* 0 before it is registered */
+/* Since the last heartbeat that reached the database was sent; -1: none has yet. */
+int64_t jobs_beat_age_ms(const struct jobs *q);
+/* The queue it works on. */
+const char *jobs_queue(const struct jobs *q);
 
 /* Seconds until attempt n (1 is the first that failed) is tried again: min(cap, base * 2^(n-1)) *
- * U(0.5, 1.5), or retry_after_ms when given. unit_random in [0, 1). */
+ * U(0.5, 1.5). retry_after_ms wins where the other side gave one (> 0), within half a second and a
+ * day, whatever it says; and U(1, 1.2) times that, since all who were refused heard the same.
+ * unit_random in [0, 1). */
 double jobs_backoff_s(int attempt, int64_t retry_after_ms, double unit_random);
 
 /* Whether this program does jobs of that kind: it leaves others alone. */
@@ -201,6 +207,9 @@ extern const struct db_stmt SQL_jobs_cmd_audit, SQL_jobs_cmd_cancel, SQL_jobs_cm
     SQL_jobs_cmd_plan, SQL_jobs_cmd_purge, SQL_jobs_cmd_rate_remove, SQL_jobs_cmd_rate_set,
     SQL_jobs_cmd_rates, SQL_jobs_cmd_release, SQL_jobs_cmd_resume, SQL_jobs_cmd_retry,
     SQL_jobs_cmd_show, SQL_jobs_cmd_show_near, SQL_jobs_cmd_standing;
+/* For showing a payload: copies JSON, as PostgreSQL prints a jsonb, with the values of keys that
+ * look like secrets replaced by "***", and with what a terminal would obey escaped. Any thread. */
+void jobs_mask(struct span json, struct buf *out);
 /* Tells the instances to look: $1 text channel. jobs_hint for programs without a queue of theirs.
  */
 extern const struct db_stmt SQL_jobs_hint;

@@ -340,3 +340,8 @@ void jobs__leave(struct jobs *q)
     l->q = q;
     flow_start(&l->f);
 }
+
+int64_t jobs_beat_age_ms(const struct jobs *q)
+{
+    return q->beat_ms == 0 ? -1 : jobs__now(q) - q->beat_ms;
+}

@@ -46,7 +46,11 @@ double jobs_backoff_s(int attempt, int64_t retry_after_ms, double unit_random)
 {
     const double base = 2.0, cap = 3600.0;
     if (retry_after_ms > 0) {
-        return (double)retry_after_ms / 1000.0;
+        /* Quotas end with the day at the latest: who says more is mistaken, and far enough in the
+         * future is no time for the database at all. */
+        double s = (double)retry_after_ms / 1000.0;
+        s = s < 0.5 ? 0.5 : s > 86400.0 ? 86400.0 : s;
+        return s * (1 + 0.2 * unit_random);
     }
     double delay = base;
     for (int i = 1; i < attempt && delay < cap; i++) {
@@ -72,9 +76,7 @@ static double delay_of(const struct outcome_flow *o, const struct jobs_job *j)
         return 0;
     }
     double random = (double)((uint64_t)clock_mono_ns() * 2654435761u % 1000003u) / 1000003.0;
-    double s = jobs_backoff_s(j->attempt, o->why.retry_after_ms, random);
-    /* All who were refused come back together, but for this. */
-    return is_unspent(o) ? s * (1 + 0.2 * random) : s;
+    return jobs_backoff_s(j->attempt, o->why.retry_after_ms, random);
 }
 
 static struct jobs_run *copy_of_one(const struct jobs_run *run, size_t i)

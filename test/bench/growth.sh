@@ -29,7 +29,7 @@ growth_network() { # DATABASE
 }
 
 serve_start() {
-    "$build/waymark" serve >"$scratch/serve.log" 2>&1 &
+    WAYMARK_HTTP_LISTEN=off WAYMARK_ADMIN_LISTEN=off "$build/waymark" serve >"$scratch/serve.log" 2>&1 &
     serve_pid=$!
     local i
     for ((i = 0; i < 300; i++)); do

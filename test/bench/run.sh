@@ -5,6 +5,7 @@
 # parts: account  matcher  growth  coverage (default: all of these)
 #        queue [--quick] [batch|plain|enqueue|latency|idle|instances|recovery]...: the queue beside graphile-worker and
 #        pg-boss, which come from the npm registry; another six minutes
+#        http: the HTTP server beside nginx; a minute
 # environment: BENCH_REFERENCE_ROUNDS (2), BENCH_WAYMARK_ROUNDS (6), BENCH_BUILD (build), BENCH_MAX_ACTIVITIES (100000)
 set -euo pipefail
 export LC_ALL=C.UTF-8
@@ -30,6 +31,8 @@ data=
 . "$bench/growth.sh"
 # shellcheck disable=SC1091 # checked by itself
 . "$bench/queue/queue.sh"
+# shellcheck disable=SC1091 # checked by itself
+. "$bench/http.sh"
 
 matcher_part() {
     local line name pairs us
@@ -56,9 +59,13 @@ main() {
         queue_main "${@:2}"
         return
     fi
+    if [[ ${1:-} == http ]]; then
+        http_main
+        return
+    fi
     if ((${#parts[@]} == 0)); then parts=(matcher growth coverage account); fi
     for part in "${parts[@]}"; do
-        [[ $(type -t "${part}_part") == function ]] || die "no part $part; there are: account matcher growth coverage queue"
+        [[ $(type -t "${part}_part") == function ]] || die "no part $part; there are: account matcher growth coverage queue http"
     done
     cmake --build "$build" --target waymark bench_programs >/dev/null || die "could not build match_bench and measure"
     if [[ -r $shared/data/coverage/activities.csv ]] && command -v python3 >/dev/null; then

@@ -137,6 +137,67 @@ static void n17_full_disk(void **state)
     it_holds(db, "NOT EXISTS (SELECT FROM q.dead)");
 }
 
+/* How often the server has said that. */
+static int64_t logged(const char *what)
+{
+    const char *text =
+        load_output(it_format("grep -c '%s' '%s/log'", what, pg_cluster_dir(it_cluster())));
+    return text != NULL ? strtoll(text, NULL, 10) : 0;
+}
+
+/* Writes until there is no room left for the log: the server cannot go on there, and says so. */
+static void fill_wal(struct it_db *db)
+{
+    set(full_file, 2);
+    for (int i = 0; i < 200 && PQstatus(db->pg) == CONNECTION_OK; i++)
+        PQclear(PQexec(db->pg, "INSERT INTO junk SELECT repeat(md5(k::text), 30)"
+                               " FROM generate_series(1, 4000) k; TRUNCATE junk"));
+    assert_int_equal(PQstatus(db->pg), CONNECTION_BAD);
+    assert_true(logged("PANIC:.*No space left on device") > 0);
+}
+
+/* 17: no room for the write-ahead log. The server stops in the middle of commits and does not come
+ * up before there is room, however often it is started. */
+static void n17_full_wal(void **state)
+{
+    (void)state;
+    enum { FULL_MS = 5000 };
+    struct it_db *db = chaos_db();
+    struct proxy *proxy = proxy_start(pg_cluster_dir(it_cluster()));
+    it_exec(db, "CREATE TABLE junk (x text)");
+    it_exec(db, "ALTER SYSTEM SET wal_recycle = off"); /* or old files give room again */
+    it_exec(db, "SELECT pg_reload_conf()");
+    it_exec(db, "CHECKPOINT");
+    struct it_proc *p = chaos_worker_by(proxy, db, NULL, small);
+    it_exec(db, "SELECT chaos.mix(400, 1)");
+    fill_wal(db);
+    int64_t ticks = cpu_ticks(p), asked = proxy_asked(proxy), starts = 0;
+    for (int64_t until = it_now_ms() + FULL_MS; it_now_ms() < until; it_pause_ms(400), starts++) {
+        pg_cluster_halt(it_cluster(), SIGQUIT);
+        assert_false(pg_cluster_try(it_cluster()));
+    }
+    ticks = cpu_ticks(p) - ticks, asked = proxy_asked(proxy) - asked;
+    print_message("17: no room for the log for %d s, %lld starts: %lld ms of CPU, %lld connections"
+                  " asked for\n",
+                  FULL_MS / 1000, (long long)starts,
+                  (long long)(ticks * 1000 / sysconf(_SC_CLK_TCK)), (long long)asked);
+    assert_true(ticks < sysconf(_SC_CLK_TCK));
+    assert_in_range(asked, 1, 150);
+    set(full_file, 0);
+    pg_cluster_resume(it_cluster());
+    int64_t back = it_now_ms(), before = (chaos_reconnect(db), finished(db));
+    while (finished(db) == before && it_now_ms() - back < END_MS)
+        it_pause_ms(10);
+    print_message("17: going on after %lld ms\n", (long long)(it_now_ms() - back));
+    assert_true(it_now_ms() - back < TAKEN_MS);
+    it_exec(db, "ALTER SYSTEM RESET wal_recycle");
+    chaos_hasten(db);
+    history_ends(db, END_MS);
+    none_taken_for_dead(p);
+    it_holds(db, "NOT EXISTS (SELECT FROM q.dead)");
+    (void)proxy_free(proxy);
+}
+
 /* A test that failed leaves no disk full and no clock wrong. */
 static int after(void **state)
 {
@@ -214,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(n16_slow_disk, after),
         cmocka_unit_test_teardown(n17_full_disk, after),
+        cmocka_unit_test_teardown(n17_full_wal, after),
         cmocka_unit_test_teardown(n18_clocks_jump, after),
     };
     return cmocka_run_group_tests(tests, up, it_down);

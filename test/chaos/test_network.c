@@ -37,6 +37,29 @@ static void n06_cut_around_commit(void **state)
     it_holds(db, "NOT EXISTS (SELECT FROM q.dead)");
 }
 
+/* 11: what was sent of a transaction stands open at the server, with its locks, behind a link that
+ * nobody tells it has ended. Its own instance sees to it, and does the jobs again. */
+static void n11_half_open(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--batch",      "8",    "--batch-max", "4",
+                                       "--timeout-ms", "1000", NULL};
+    struct it_db *db = chaos_db();
+    struct it_proc *p = chaos_worker_by(proxy, db, NULL, args);
+    unsigned hits = proxy_hits(proxy);
+    proxy_on_text(proxy, "worker", "COMMIT", 1, PROXY_HALF_OPEN);
+    it_exec(db, "SELECT chaos.mix(40, 2)");
+    hit(++hits);
+    assert_true(it_eventually(db, 2000,
+                              "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active'"
+                              " AND wait_event = 'ClientRead' AND xact_start < now())") >= 0);
+    history_ends(db, END_MS);
+    (void)chaos_stop(p);
+    it_holds(db, "NOT EXISTS (SELECT FROM q.dead)");
+    it_holds(db, "NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+                 " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL)");
+}
+
 /* Claims whose answer is lost are not lost. */
 static void n06_cut_around_claim(void **state)
 {
@@ -180,6 +203,88 @@ static void n13_tokens_survive_a_crash(void **state)
     assert_true(begun <= tokens);
 }
 
+/* ---- 23 ------------------------------------------------------------------------------------ */
+
+/* What commits without waiting for the disk is lost by a crash, for sure: nobody writes it out
+ * meanwhile. */
+static void write_late(struct it_db *db, bool late)
+{
+    it_exec(db, late ? "ALTER SYSTEM SET wal_writer_delay = '10s'"
+                     : "ALTER SYSTEM RESET wal_writer_delay");
+    it_exec(db, "SELECT pg_reload_conf()");
+    it_pause_ms(300); /* it may be asleep for as long as it was told before */
+}
+
+static void crash(struct it_db *db)
+{
+    pg_cluster_halt(it_cluster(), SIGQUIT);
+    pg_cluster_resume(it_cluster());
+    chaos_reconnect(db);
+}
+
+static void add_schedule(struct it_db *db, const char *next)
+{
+    it_exec(db,
+            "INSERT INTO q.cron (name, spec, minutes, hours, days, months, weekdays, any_day,"
+            " any_hour, queue, kind, payload, catchup, next_at)"
+            " SELECT 'yearly', '0 0 1 1 *', '{0}', '{0}', '{1}', '{1}',"
+            " ARRAY(SELECT generate_series(0, 6)), false, false, 'chaos', 'effect',"
+            " '{\"ms\": 1500}', 'all', %s",
+            next);
+}
+
+/* 23: a claim that need not wait for the disk fires a slot, is answered, and the server crashes:
+ * the slot has its job, one. Or the claim would be gone with the job, whose id another gets. */
+static void n23_a_fired_slot_survives_a_crash(void **state)
+{
+    (void)state;
+    struct it_db *db = chaos_db();
+    write_late(db, true);
+    for (int i = 1; i <= 3; i++) {
+        it_exec(db, "DELETE FROM q.cron");
+        add_schedule(db, it_format("now() - interval '%d min'", i));
+        /* As jobs_claim.c does. */
+        it_script(db, "BEGIN; SELECT set_config('synchronous_commit', 'off', true);"
+                      " SELECT * FROM q.due('chaos', '{effect}', 0::smallint, 0); COMMIT");
+        int64_t id = it_i64(db, "SELECT max(id) FROM q.job");
+        crash(db);
+        it_holds(db, "(SELECT count(*) FROM q.job) = %d AND %lld = (SELECT max(id) FROM q.job)", i,
+                 (long long)id);
+        it_holds(db, "(SELECT next_at > now() FROM q.cron) AND q.cron_fire() = 0");
+    }
+    /* The same without a slot is lost, or this proved nothing. */
+    it_script(db, "BEGIN; SELECT set_config('synchronous_commit', 'off', true);"
+                  " SELECT q.add('[{\"queue\": \"chaos\", \"kind\": \"effect\"}]'); COMMIT");
+    crash(db);
+    it_holds(db, "(SELECT count(*) FROM q.job) = 3");
+    write_late(db, false);
+    struct it_proc *p = chaos_worker(db, NULL, small);
+    history_ends(db, END_MS);
+    (void)chaos_stop(p);
+    it_holds(db, "(SELECT count(*) FROM chaos.effect) = 3");
+}
+
+/* 23: the same by an instance, which has begun what it fired when the server crashes. */
+static void n23_a_slot_that_has_begun(void **state)
+{
+    (void)state;
+    struct it_db *db = chaos_db();
+    const char *ledger = it_format("%s/slots", it_home());
+    add_schedule(db, "'infinity'");
+    struct it_proc *p = chaos_worker(db, NULL, IT_LIST("--ledger", ledger));
+    write_late(db, true);
+    it_exec(db, "UPDATE q.cron SET next_at = now()");
+    while (access(ledger, F_OK) != 0 || lines_of(ledger) == 0)
+        it_pause_ms(1);
+    crash(db);
+    it_holds(db, "(SELECT count(*) FROM q.job WHERE ukey LIKE 'cron:yearly:%%') = 1");
+    it_holds(db, "(SELECT next_at > now() AND isfinite(next_at) FROM q.cron)");
+    write_late(db, false);
+    history_ends(db, END_MS);
+    (void)chaos_stop(p);
+    it_holds(db, "(SELECT count(*) FROM chaos.effect) = 1 AND NOT EXISTS (SELECT FROM q.dead)");
+}
+
 /* 40: nobody can connect any more; who is connected goes on, and beats. */
 static void n40_no_more_connections(void **state)
 {
@@ -224,10 +329,17 @@ static int down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(n06_cut_around_commit),      IT_TEST(n06_cut_around_claim),
-        IT_TEST(n06_cut_anywhere),           IT_TEST(n12_fast_restart),
-        IT_TEST(n13_immediate_stop),         IT_TEST(n13_backend_killed),
-        IT_TEST(n13_tokens_survive_a_crash), IT_TEST(n40_no_more_connections),
+        IT_TEST(n06_cut_around_commit),
+        IT_TEST(n06_cut_around_claim),
+        IT_TEST(n11_half_open),
+        IT_TEST(n06_cut_anywhere),
+        IT_TEST(n12_fast_restart),
+        IT_TEST(n13_immediate_stop),
+        IT_TEST(n13_backend_killed),
+        IT_TEST(n13_tokens_survive_a_crash),
+        IT_TEST(n23_a_fired_slot_survives_a_crash),
+        IT_TEST(n23_a_slot_that_has_begun),
+        IT_TEST(n40_no_more_connections),
     };
     return cmocka_run_group_tests(tests, up, down);
 }

@@ -49,6 +49,10 @@ static void n38_deleted_meanwhile(void **state)
     struct it_result r = it_wait(p, END_MS);
     if (r.status != 0)
         fail_msg("%d\n%s", r.status, r.err);
+    /* What is gone is nobody's error, least of all again and again. */
+    if (strstr(r.err, "foreign key") != NULL || strstr(r.err, "23503") != NULL)
+        fail_msg("%s", r.err);
+    it_holds(db, "NOT EXISTS (SELECT FROM q.done WHERE attempt > 2)");
     it_process(db);
     load_is_done(db);
     it_same_as_recomputed(db);

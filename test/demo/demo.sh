@@ -101,6 +101,8 @@ start_service() {
     # Only this file counts, whatever is configured here otherwise.
     unset "${!WAYMARK_@}" "${!POSTGRES_@}" "${!PROCESSOR_@}"
     printf '[data]\ndir = "%s"\n' "$(realpath -m "$database")" >"$demo/config.toml"
+    # Nobody looks at pages of a service that is about to end.
+    if [[ ! $serve ]]; then printf '[http]\nlisten = "off"\n[admin]\nlisten = "off"\n' >>"$demo/config.toml"; fi
     export WAYMARK_CONFIG=$demo/config.toml
     printf '\n%s$ waymark serve &%s\n' "$bold" "$plain"
     # In a session of its own: Ctrl-C is for this script, which then stops it.

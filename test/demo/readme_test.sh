@@ -60,6 +60,7 @@ finish() {
 trap finish EXIT
 unset "${!WAYMARK_@}" "${!POSTGRES_@}" "${!PROCESSOR_@}" "${!PG@}"
 export HOME=$box/home XDG_STATE_HOME=$box/state XDG_CONFIG_HOME=$box/config PATH=$box/bin:$PATH
+export WAYMARK_HTTP_LISTEN=off WAYMARK_ADMIN_LISTEN=off # two run at once here, beside others perhaps
 mkdir -p "$HOME" "$box"/{state,config,bin,work,made/routes,made/activities}
 awk -f "$here/walker.awk" -v out="$box/made"
 cp "$box/made/routes/lantern-coast-path.gpx" "$box/work/coast-path.gpx"

@@ -191,7 +191,7 @@ static void init_data(struct pg_cluster *c)
     }
 }
 
-void pg_cluster_resume(struct pg_cluster *c)
+bool pg_cluster_try(struct pg_cluster *c)
 {
     char connections[48], sockets[112], fsync_arg[24];
     snprintf(connections, sizeof(connections), "max_connections=%u", c->max_connections);
@@ -203,11 +203,20 @@ void pg_cluster_resume(struct pg_cluster *c)
     c->server = spawn(c, argv);
     for (int i = 0; i < START_TRIES; i++) {
         if (PQping(pg_cluster_url(c, "postgres")) == PQPING_OK)
-            return;
-        if (waitpid(c->server, NULL, WNOHANG) == c->server)
+            return true;
+        if (waitpid(c->server, NULL, WNOHANG) == c->server) {
+            c->server = 0;
             break;
+        }
         pause_ms(20);
     }
+    return false;
+}
+
+void pg_cluster_resume(struct pg_cluster *c)
+{
+    if (pg_cluster_try(c))
+        return;
     show_log(c);
     die("the server does not start", c->dir);
 }

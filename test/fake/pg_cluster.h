@@ -28,6 +28,8 @@ const char *pg_cluster_dir(const struct pg_cluster *c);
  * start it again. */
 void pg_cluster_halt(struct pg_cluster *c, int signum);
 void pg_cluster_resume(struct pg_cluster *c);
+/* The same, when it may well not start. */
+bool pg_cluster_try(struct pg_cluster *c);
 
 /* From the next resume on: "NAME=VALUE" pairs for its environment, which must outlive the cluster,
  * and whether it waits for the disk. */

@@ -1,4 +1,4 @@
-#include "fake/proxy.h"
+#include "fake/proxy_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,67 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* QUEUE_MAX: what a side may have on its way before it is no longer read, as with any network. */
-enum { CONNS_MAX = 128, SETTINGS_MAX = 8, NAME_MAX_ = 64, QUEUE_MAX = 1 << 20, CHUNK = 16384 };
-enum { UP, DOWN };
-
-struct chunk {
-    struct chunk *next;
-    int64_t due_ms;
-    size_t n, sent;
-    char data[];
-};
-
-/* One direction of a connection: from its own side's socket to the other's. */
-struct side {
-    int fd;
-    bool eof;  /* nothing more comes from fd */
-    bool shut; /* the other fd was told so */
-    size_t queued;
-    struct chunk *head, *tail;
-};
-
-struct conn {
-    struct conn *next;
-    struct side side[2]; /* UP reads the program, DOWN the server */
-    char app[NAME_MAX_];
-    bool named;          /* the startup packet has come */
-    bool mute;           /* a trigger: nothing goes down any more */
-    bool cut_on_answer;  /* a trigger */
-    bool cut_when_empty; /* a trigger: when all is sent up */
-    bool dead;
-    size_t up_bytes;
-    char recent[NAME_MAX_]; /* the last bytes that came up, for texts that lie across two reads */
-    size_t nrecent;
-};
-
-struct setting {
-    char app[NAME_MAX_]; /* "": all */
-    bool refuse, hold[2], swallow[2];
-    int64_t delay_ms[2];
-};
-
-struct trigger {
-    bool armed;
-    char app[NAME_MAX_], text[NAME_MAX_];
-    unsigned nth, seen;
-    size_t bytes; /* > 0: this many instead of a text */
-    enum proxy_action action;
-};
-
-struct proxy {
-    pthread_t thread;
-    pthread_mutex_t lock; /* over all below */
-    char socket_path[108];
-    int listener, wake[2], port;
-    bool stop;
-    struct conn *conns;
-    struct setting setting[SETTINGS_MAX];
-    unsigned nsettings, hits;
-    struct trigger trigger;
-};
-
-static void die(const char *what)
+void proxy__die(const char *what)
 {
     fprintf(stderr, "proxy: %s: %s\n", what, strerror(errno));
     abort();
@@ -89,15 +28,9 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static bool concerns(const char *app, const struct conn *c)
+bool proxy__concerns(const char *app, const struct conn *c)
 {
     return app[0] == '\0' || (c->named && strcmp(app, c->app) == 0);
-}
-
-static void copy_name(char out[NAME_MAX_], const char *name)
-{
-    if (snprintf(out, NAME_MAX_, "%s", name ? name : "") >= NAME_MAX_)
-        die("a name is too long");
 }
 
 /* ---- what holds for a connection ------------------------------------------------------------- */
@@ -106,7 +39,7 @@ static bool any(const struct proxy *p, const struct conn *c, int way,
                 bool (*is)(const struct setting *s, int way))
 {
     for (unsigned i = 0; i < p->nsettings; i++)
-        if (concerns(p->setting[i].app, c) && is(&p->setting[i], way))
+        if (proxy__concerns(p->setting[i].app, c) && is(&p->setting[i], way))
             return true;
     return false;
 }
@@ -127,11 +60,16 @@ static bool is_refused(const struct setting *s, int way)
     return s->refuse;
 }
 
+static bool is_deafened(const struct setting *s, int way)
+{
+    return s->deafen && way == DOWN;
+}
+
 static int64_t delay_of(const struct proxy *p, const struct conn *c, int way)
 {
     int64_t most = 0;
     for (unsigned i = 0; i < p->nsettings; i++)
-        if (concerns(p->setting[i].app, c) && p->setting[i].delay_ms[way] > most)
+        if (proxy__concerns(p->setting[i].app, c) && p->setting[i].delay_ms[way] > most)
             most = p->setting[i].delay_ms[way];
     return most;
 }
@@ -146,7 +84,7 @@ static void reset(int fd)
     (void)close(fd);
 }
 
-static void kill_conn(struct conn *c)
+void proxy__kill_conn(struct conn *c)
 {
     if (c->dead)
         return;
@@ -178,12 +116,13 @@ static void accept_one(struct proxy *p)
     int program = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), on = 1;
     if (program < 0)
         return;
+    p->asked++;
     (void)setsockopt(program, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     memcpy(to.sun_path, p->socket_path, sizeof(to.sun_path));
     int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (server < 0)
-        die("socket");
+        proxy__die("socket");
     if (connect(server, (const struct sockaddr *)&to, sizeof(to)) != 0) {
         (void)close(server); /* the server is down */
         reset(program);
@@ -192,7 +131,7 @@ static void accept_one(struct proxy *p)
     (void)fcntl(server, F_SETFL, O_NONBLOCK);
     struct conn *c = calloc(1, sizeof(*c));
     if (c == NULL)
-        die("calloc");
+        proxy__die("calloc");
     c->side[UP].fd = program;
     c->side[DOWN].fd = server;
     c->next = p->conns;
@@ -249,7 +188,8 @@ static void fire(struct proxy *p, struct conn *c)
     p->hits++;
     c->mute = true;
     c->cut_on_answer = p->trigger.action == PROXY_LOSE_ANSWER;
-    c->cut_when_empty = !c->cut_on_answer;
+    c->half_open = p->trigger.action == PROXY_HALF_OPEN;
+    c->cut_when_empty = !c->cut_on_answer && !c->half_open;
 }
 
 /* How much of what came up goes on. */
@@ -257,7 +197,7 @@ static size_t pull_trigger(struct proxy *p, struct conn *c, const char *data, si
 {
     struct trigger *t = &p->trigger;
     c->up_bytes += n;
-    if (!t->armed || !concerns(t->app, c) || c->mute)
+    if (!t->armed || !proxy__concerns(t->app, c) || c->mute)
         return n;
     if (t->bytes > 0) {
         if (c->up_bytes < t->bytes)
@@ -269,7 +209,8 @@ static size_t pull_trigger(struct proxy *p, struct conn *c, const char *data, si
     if (end == 0 || ++t->seen < t->nth)
         return n;
     fire(p, c);
-    return t->action == PROXY_CUT_BEFORE ? (end > len ? end - len : 0) : n;
+    bool before = t->action == PROXY_CUT_BEFORE || t->action == PROXY_HALF_OPEN;
+    return before ? (end > len ? end - len : 0) : n;
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -278,7 +219,7 @@ static void enqueue(struct side *s, const char *data, size_t n, int64_t due_ms)
 {
     struct chunk *k = malloc(sizeof(*k) + n);
     if (k == NULL)
-        die("malloc");
+        proxy__die("malloc");
     *k = (struct chunk){.due_ms = due_ms, .n = n};
     memcpy(k->data, data, n);
     if (s->tail != NULL && s->head != NULL)
@@ -292,19 +233,19 @@ static void enqueue(struct side *s, const char *data, size_t n, int64_t due_ms)
 static void read_side(struct proxy *p, struct conn *c, int way)
 {
     struct side *s = &c->side[way];
-    char data[CHUNK];
+    char data[CHUNK], kept[CHUNK + sizeof(c->frames.head)];
     ssize_t got = read(s->fd, data, sizeof(data));
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got <= 0) {
         s->eof = true;
         if (got < 0)
-            kill_conn(c);
+            proxy__kill_conn(c);
         return;
     }
     size_t n = (size_t)got;
     if (way == DOWN && c->cut_on_answer) {
-        kill_conn(c);
+        proxy__kill_conn(c);
         return;
     }
     if (way == UP) {
@@ -312,17 +253,19 @@ static void read_side(struct proxy *p, struct conn *c, int way)
         if (fresh)
             read_name(c, data, n);
         if (fresh && c->named && any(p, c, way, is_refused)) {
-            kill_conn(c);
+            proxy__kill_conn(c);
             return;
         }
         if (c->cut_when_empty)
             return;
-        n = pull_trigger(p, c, data, n);
+        n = c->half_open ? 0 : pull_trigger(p, c, data, n);
     }
+    if (way == DOWN)
+        n = pg_frames_without(&c->frames, any(p, c, way, is_deafened) ? 'A' : '\0', data, n, kept);
     if (any(p, c, way, is_swallowed) || (way == DOWN && c->mute))
         return;
     if (n > 0)
-        enqueue(s, data, n, now_ms() + delay_of(p, c, way));
+        enqueue(s, way == DOWN ? kept : data, n, now_ms() + delay_of(p, c, way));
 }
 
 static void write_side(struct proxy *p, struct conn *c, int way)
@@ -334,7 +277,7 @@ static void write_side(struct proxy *p, struct conn *c, int way)
         ssize_t put = send(to, k->data + k->sent, k->n - k->sent, MSG_NOSIGNAL);
         if (put < 0) {
             if (errno != EAGAIN && errno != EINTR)
-                kill_conn(c);
+                proxy__kill_conn(c);
             return;
         }
         k->sent += (size_t)put;
@@ -348,8 +291,8 @@ static void write_side(struct proxy *p, struct conn *c, int way)
         return;
     s->tail = NULL;
     if (way == UP && c->cut_when_empty) {
-        kill_conn(c);
-    } else if (s->eof && !s->shut) {
+        proxy__kill_conn(c);
+    } else if (s->eof && !s->shut && !c->half_open) {
         s->shut = true;
         (void)shutdown(to, SHUT_WR);
     }
@@ -393,7 +336,7 @@ static void serve_conns(struct proxy *p, struct watched *w)
         for (int way = UP; way <= DOWN && !c->dead; way++)
             write_side(p, c, way);
         if (c->side[UP].shut && c->side[DOWN].shut)
-            kill_conn(c);
+            proxy__kill_conn(c);
     }
 }
 
@@ -428,129 +371,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- commands -------------------------------------------------------------------------------- */
-
-static void lock(struct proxy *p)
-{
-    (void)pthread_mutex_lock(&p->lock);
-}
-
-static void unlock(struct proxy *p)
-{
-    (void)!write(p->wake[1], "", 1); /* the thread looks at everything anew */
-    (void)pthread_mutex_unlock(&p->lock);
-}
-
-static struct setting *setting_of(struct proxy *p, const char *app)
-{
-    char name[NAME_MAX_];
-    copy_name(name, app);
-    for (unsigned i = 0; i < p->nsettings; i++)
-        if (strcmp(p->setting[i].app, name) == 0)
-            return &p->setting[i];
-    if (p->nsettings == SETTINGS_MAX)
-        die("too many settings");
-    struct setting *s = &p->setting[p->nsettings++];
-    *s = (struct setting){0};
-    memcpy(s->app, name, sizeof(name));
-    return s;
-}
-
-void proxy_pass(struct proxy *p)
-{
-    lock(p);
-    p->nsettings = 0;
-    p->trigger.armed = false;
-    unlock(p);
-}
-
-void proxy_cut(struct proxy *p, const char *app)
-{
-    char name[NAME_MAX_];
-    copy_name(name, app);
-    lock(p);
-    for (struct conn *c = p->conns; c != NULL; c = c->next)
-        if (concerns(name, c))
-            kill_conn(c);
-    unlock(p);
-}
-
-void proxy_refuse(struct proxy *p, const char *app)
-{
-    lock(p);
-    setting_of(p, app)->refuse = true;
-    unlock(p);
-}
-
-void proxy_delay(struct proxy *p, const char *app, enum proxy_way way, int64_t ms)
-{
-    lock(p);
-    for (int i = UP; i <= DOWN; i++)
-        if ((int)way & 1 << i)
-            setting_of(p, app)->delay_ms[i] = ms;
-    unlock(p);
-}
-
-void proxy_hold(struct proxy *p, const char *app, enum proxy_way way)
-{
-    lock(p);
-    for (int i = UP; i <= DOWN; i++)
-        setting_of(p, app)->hold[i] |= ((int)way & 1 << i) != 0;
-    unlock(p);
-}
-
-void proxy_swallow(struct proxy *p, const char *app, enum proxy_way way)
-{
-    lock(p);
-    for (int i = UP; i <= DOWN; i++)
-        setting_of(p, app)->swallow[i] |= ((int)way & 1 << i) != 0;
-    unlock(p);
-}
-
-static void arm(struct proxy *p, const char *app, const struct trigger *t)
-{
-    lock(p);
-    p->trigger = *t;
-    copy_name(p->trigger.app, app);
-    p->trigger.armed = true;
-    for (struct conn *c = p->conns; c != NULL; c = c->next)
-        c->up_bytes = c->nrecent = 0;
-    unlock(p);
-}
-
-void proxy_on_text(struct proxy *p, const char *app, const char *text, unsigned nth,
-                   enum proxy_action action)
-{
-    struct trigger t = {.nth = nth, .action = action};
-    copy_name(t.text, text);
-    arm(p, app, &t);
-}
-
-void proxy_cut_after_bytes(struct proxy *p, const char *app, size_t n)
-{
-    arm(p, app, &(struct trigger){.bytes = n, .action = PROXY_CUT_AFTER});
-}
-
-unsigned proxy_hits(struct proxy *p)
-{
-    lock(p);
-    unsigned n = p->hits;
-    unlock(p);
-    return n;
-}
-
-unsigned proxy_conns(struct proxy *p, const char *app)
-{
-    unsigned n = 0;
-    char name[NAME_MAX_];
-    copy_name(name, app);
-    lock(p);
-    for (const struct conn *c = p->conns; c != NULL; c = c->next)
-        n += !c->dead && concerns(name, c);
-    unlock(p);
-    return n;
-}
-
 static void lead_to(struct proxy *p, const char *socket_dir)
 {
     (void)snprintf(p->socket_path, sizeof(p->socket_path), "%s/.s.PGSQL.5432", socket_dir);
@@ -558,11 +378,11 @@ static void lead_to(struct proxy *p, const char *socket_dir)
 
 void proxy_redirect(struct proxy *p, const char *socket_dir)
 {
-    lock(p);
+    proxy__lock(p);
     lead_to(p, socket_dir);
     for (struct conn *c = p->conns; c != NULL; c = c->next)
-        kill_conn(c);
-    unlock(p);
+        proxy__kill_conn(c);
+    proxy__unlock(p);
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */
@@ -573,19 +393,19 @@ struct proxy *proxy_start(const char *socket_dir)
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(at);
     if (p == NULL)
-        die("calloc");
+        proxy__die("calloc");
     lead_to(p, socket_dir);
     (void)pthread_mutex_init(&p->lock, NULL);
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (p->listener < 0 || bind(p->listener, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
         listen(p->listener, CONNS_MAX) != 0 ||
         getsockname(p->listener, (struct sockaddr *)&at, &len) != 0)
-        die("listening");
+        proxy__die("listening");
     p->port = ntohs(at.sin_port);
     if (pipe2(p->wake, O_CLOEXEC | O_NONBLOCK) != 0)
-        die("pipe");
+        proxy__die("pipe");
     if (pthread_create(&p->thread, NULL, run, p) != 0)
-        die("thread");
+        proxy__die("thread");
     return p;
 }
 
@@ -593,12 +413,12 @@ struct proxy *proxy_free(struct proxy *p)
 {
     if (p == NULL)
         return NULL;
-    lock(p);
+    proxy__lock(p);
     p->stop = true;
-    unlock(p);
+    proxy__unlock(p);
     (void)pthread_join(p->thread, NULL);
     for (struct conn *c = p->conns; c != NULL; c = c->next)
-        kill_conn(c);
+        proxy__kill_conn(c);
     bury_dead(p);
     (void)close(p->listener);
     (void)close(p->wake[0]);
@@ -615,6 +435,6 @@ char *proxy_url(const struct proxy *p, const char *dbname, const char *app, char
                      "gssencmode=disable application_name=%s",
                      p->port, dbname, app);
     if (n < 0 || (size_t)n >= size)
-        die("the URL is too long");
+        proxy__die("the URL is too long");
     return out;
 }

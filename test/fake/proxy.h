@@ -36,12 +36,16 @@ void proxy_delay(struct proxy *p, const char *app, enum proxy_way way, int64_t m
 void proxy_hold(struct proxy *p, const char *app, enum proxy_way way);
 /* The same, but what is said meanwhile is lost for ever. */
 void proxy_swallow(struct proxy *p, const char *app, enum proxy_way way);
+/* The server's notifications are lost, and nothing else. */
+void proxy_deafen(struct proxy *p, const char *app);
 
 /* What happens to one connection when that text has come by, upwards, for the nth time over all. */
 enum proxy_action {
-    PROXY_CUT_BEFORE, /* all before it arrives, then the connection is cut */
-    PROXY_CUT_AFTER,  /* it arrives with all that came with it, and no answer comes back */
-    PROXY_LOSE_ANSWER /* the server answers; the program sees a cut instead */
+    PROXY_CUT_BEFORE,  /* all before it arrives, then the connection is cut */
+    PROXY_CUT_AFTER,   /* it arrives with all that came with it, and no answer comes back */
+    PROXY_LOSE_ANSWER, /* the server answers; the program sees a cut instead */
+    PROXY_HALF_OPEN    /* all before it arrives, then nothing in either direction; that the program
+                          hangs up the server never hears, nor the other way round */
 };
 void proxy_on_text(struct proxy *p, const char *app, const char *text, unsigned nth,
                    enum proxy_action action);
@@ -50,4 +54,6 @@ void proxy_cut_after_bytes(struct proxy *p, const char *app, size_t n);
 
 /* How often a trigger has done its work. */
 unsigned proxy_hits(struct proxy *p);
+/* How often anybody has asked for a connection, whether he got one or not. */
+unsigned proxy_asked(struct proxy *p);
 unsigned proxy_conns(struct proxy *p, const char *app);

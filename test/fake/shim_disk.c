@@ -1,7 +1,6 @@
 /* Preloaded into PostgreSQL: every fsync takes as many milliseconds longer as stand in the file
- * that SHIM_FSYNC names; and while the file that SHIM_FULL names holds another number than 0, there
- * is no room for tables to grow. (Nor for the write-ahead log there would be, but then the server
- * stops, which is another test.) */
+ * that SHIM_FSYNC names; and while the file that SHIM_FULL names holds 1, there is no room for
+ * tables to grow, while it holds 2, none for the write-ahead log. */
 #include "fake/shim.h"
 
 #include <errno.h>
@@ -32,20 +31,21 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-static bool is_of_a_table(int fd)
+static bool is_below(int fd, const char *folder)
 {
     char link[64], path[PATH_MAX];
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof(path) - 1);
     path[n > 0 ? n : 0] = '\0';
-    return strstr(path, "/base/") != NULL;
+    return strstr(path, folder) != NULL;
 }
 
 static bool no_room(int fd, off_t end)
 {
+    int64_t full = shim_number("SHIM_FULL");
     struct stat st;
-    if (shim_number("SHIM_FULL") == 0 || fstat(fd, &st) != 0 || end <= st.st_size ||
-        !is_of_a_table(fd))
+    if (full == 0 || fstat(fd, &st) != 0 || end <= st.st_size ||
+        !is_below(fd, full == 1 ? "/base/" : "/pg_wal/"))
         return false;
     errno = ENOSPC;
     return true;

@@ -39,6 +39,29 @@ static void check_path(struct span path)
     CHECK(!memmem(path.p, path.n, "/../", 4) && !memmem(path.p, path.n, "/./", 3));
 }
 
+/* What handlers ask of a head, believing every proxy. */
+static void ask(const struct httpd__head *head)
+{
+    struct httpd server = {.conf = {.gzip_max = 1}};
+    struct httpd__conn conn = {.srv = &server, .trusted = true, .peer.family = AF_UNIX};
+    for (int standard = 0; standard < 2; standard++) {
+        struct httpd__address address;
+        struct httpd_req *r = httpd__req_new(&conn);
+        r->head = *head;
+        r->has_head = true;
+        server.conf.use_forwarded = standard;
+        const char *client = httpd_client_address(r);
+        CHECK(strcmp(client, "unix") == 0 || httpd__address_parse(&address, span_of(client)) == 0);
+        (void)httpd_is_https(r);
+        const char *cookie = httpd_cookie(r, "a");
+        CHECK(!cookie || !strchr(cookie, ';'));
+        (void)httpd_field(r, "Content-Type");
+        server.free_n = UINT32_MAX; /* nothing is kept */
+        httpd__req_free(r);
+        server.free_n = 0;
+    }
+}
+
 static void on_head(struct run *r, struct span text)
 {
     struct httpd__head head;
@@ -68,6 +91,7 @@ static void on_head(struct run *r, struct span text)
         check_path(path);
     check_pairs(&query);
     (void)httpd__accepts_gzip(&head);
+    ask(&head);
     buf_printf(&r->log, "%d 1.%d %.*s %.*s %u %d %d %d %llu\n", head.method, head.minor,
                (int)path.n, path.p ? path.p : "", (int)head.host.n, head.host.p ? head.host.p : "",
                query.n, head.keep_alive, head.chunked, head.expect_continue,

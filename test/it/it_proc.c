@@ -62,13 +62,20 @@ static void make_environment(struct environment *e, struct it_db *db, const char
     static const char *const ours[] = {
         "PATH",         "LD_LIBRARY_PATH",      "ASAN_OPTIONS", "UBSAN_OPTIONS",     "LSAN_OPTIONS",
         "TSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "GCOV_PREFIX",  "LLVM_PROFILE_FILE", NULL};
-    bool database = db == NULL;
+    bool database = db == NULL, http = false, admin = false;
     for (; env != NULL && *env != NULL; env++) {
         database |= names_same("POSTGRES_CONNECTION_STRING=", *env) ||
                     names_same("POSTGRES_CONNECTION_URL=", *env) ||
                     names_same("WAYMARK_DATABASE_URL=", *env);
+        http |= names_same("WAYMARK_HTTP_LISTEN=", *env);
+        admin |= names_same("WAYMARK_ADMIN_LISTEN=", *env);
         add_env(e, *env);
     }
+    /* Several run at once, and whoever runs the tests may have one of theirs. */
+    if (!http)
+        add_env(e, "WAYMARK_HTTP_LISTEN=off");
+    if (!admin)
+        add_env(e, "WAYMARK_ADMIN_LISTEN=off");
     for (const char *const *name = ours; *name != NULL; name++) {
         if (getenv(*name) != NULL)
             add_env(e, it_format("%s=%s", *name, getenv(*name)));

@@ -194,6 +194,51 @@ static void doctor_sees_it(void **state)
          "FAIL     url and direct_url          [database] url: ");
 }
 
+/* ---- LISTEN through it ---------------------------------------------------------------------- */
+
+static struct it_proc *start_worker(struct it_db *db, const char *listen_url)
+{
+    struct it_proc *p = it_start_program(QUEUE_WORKER, db, NULL,
+                                         IT_LIST("--db", db->url, "--listen-db", listen_url,
+                                                 "--probe-ms", "300", "--poll-ms", "1000"));
+    it_wait_for(p, "ready", SOON_MS);
+    return p;
+}
+
+static void stop_worker(struct it_proc *p)
+{
+    it_signal(p, SIGTERM);
+    assert_int_equal(it_wait(p, SOON_MS).status, 0);
+}
+
+/* LISTEN through it by mistake: that is found out, although each echo of the listener's own comes
+ * back in the transaction that caused it; and polling finds the work. */
+static void listening_through_it_is_noticed(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new();
+    it_script(db, it_read_file(WAYMARK_SOURCE_DIR "/test/chaos/data/chaos.sql"));
+    pid_t pooler = start_pooler(db);
+    wait_for_pooler(db);
+    struct it_proc *p = start_worker(db, pooled_url(db));
+    it_wait_for(p, "leads through a pooler", SOON_MS);
+    int64_t worst = 0;
+    for (int i = 0; i < 5; i++) {
+        it_exec(db, "SELECT chaos.add('effect', 1)");
+        int64_t ms = it_eventually(db, SOON_MS, "SELECT NOT EXISTS (SELECT FROM q.job)");
+        assert_in_range(ms, 0, 2200);
+        worst = ms > worst ? ms : worst;
+    }
+    print_message("%lld ms at worst\n", (long long)worst);
+    stop_worker(p);
+    p = start_worker(db, db->url);
+    it_pause_ms(1500);
+    assert_false(it_said(p, "pooler"));
+    stop_worker(p);
+    it_holds(db, "(SELECT count(*) FROM chaos.effect) = 5");
+    stop_pooler(pooler, SIGINT);
+}
+
 int main(void)
 {
     if (binary() == NULL) {
@@ -204,6 +249,7 @@ int main(void)
         IT_TEST(a_history_through_it),
         IT_TEST(it_goes_away_and_comes_back),
         IT_TEST(doctor_sees_it),
+        IT_TEST(listening_through_it_is_noticed),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }

@@ -19,8 +19,10 @@ struct worker {
     struct db_conf db, beat, listen;
     struct task_conf task;
     struct jobs_kind kinds[TASK_KINDS];
+    const char *known; /* names of kinds, with commas; NULL: all */
     struct op idle, drained;
     unsigned threads;
+    int64_t probe_ms;
     bool deaf; /* it does not listen: it only polls */
     bool until_idle, waiting_idle, draining;
 };
@@ -111,18 +113,34 @@ static void on_notify(void *ctx, const char *channel, const char *payload)
     }
 }
 
+/* Those that this one is to know come first. */
+static size_t choose_kinds(struct worker *w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < TASK_KINDS; i++) {
+        size_t len = strlen(w->kinds[i].name);
+        for (const char *p = w->known; p; p = strchr(p, ','), p += p != NULL) {
+            if (strncmp(p, w->kinds[i].name, len) == 0 && (p[len] == ',' || p[len] == '\0')) {
+                w->kinds[n++] = w->kinds[i];
+                break;
+            }
+        }
+    }
+    return w->known ? n : TASK_KINDS;
+}
+
 static void run(struct worker *w)
 {
     w->task.queue = w->conf.queue;
     w->task.pool = w->pool = db_pool_open(w->loop, &w->db);
     w->conf.db = &w->beat;
     task_kinds(&w->task, w->kinds);
-    w->jobs = jobs_open(w->pool, &w->conf, w->kinds, TASK_KINDS);
+    w->jobs = jobs_open(w->pool, &w->conf, w->kinds, choose_kinds(w));
     w->signals = loop_signals_open(w->loop, on_stop, on_hup, w);
     w->wait = ticker_open(w->loop, 5, false, look_for_registration, w);
     if (!w->deaf) {
         const char *const channels[] = {w->conf.notify_channel};
-        w->listener = db_listener_open(w->loop, &w->listen, channels, 1, 30000, on_notify, w);
+        w->listener = db_listener_open(w->loop, &w->listen, channels, 1, w->probe_ms, on_notify, w);
     }
     jobs_start(w->jobs);
     if (w->until_idle) {
@@ -140,7 +158,9 @@ __attribute__((noreturn)) static void usage(void)
 {
     fputs("usage: queue_worker --db URL [--beat-db URL] [--listen-db URL] [--queue chaos]\n"
           "  [--channel chaos] [--batch 50] [--batch-max 50] [--concurrency 4]\n"
-          "  [--threads 4] [--conns 0] [--poll-ms 1000] [--drain-ms 25000] [--timeout-ms 0]\n"
+          "  [--threads 4] [--conns 0] [--poll-ms 1000] [--probe-ms 30000]\n"
+          "  [--drain-ms 25000] [--timeout-ms 0]\n"
+          "  [--kinds effect,chain,...]\n"
           "  [--log debug|info|warn|error] [--deaf] [--ledger FILE] [--report] [--until-idle]\n",
           stderr);
     exit(2);
@@ -179,9 +199,11 @@ enum option_id {
     O_THREADS,
     O_CONNS,
     O_POLL_MS,
+    O_PROBE_MS,
     O_DRAIN_MS,
     O_TIMEOUT_MS,
     O_LOG,
+    O_KINDS,
     O_DEAF,
     O_LEDGER,
     O_REPORT,
@@ -199,10 +221,12 @@ static const struct option options[] = {
     {"threads", required_argument, NULL, O_THREADS},
     {"conns", required_argument, NULL, O_CONNS},
     {"poll-ms", required_argument, NULL, O_POLL_MS},
+    {"probe-ms", required_argument, NULL, O_PROBE_MS},
     {"drain-ms", required_argument, NULL, O_DRAIN_MS},
     {"timeout-ms", required_argument, NULL, O_TIMEOUT_MS},
     {"log", required_argument, NULL, O_LOG},
     {"ledger", required_argument, NULL, O_LEDGER},
+    {"kinds", required_argument, NULL, O_KINDS},
     {"deaf", no_argument, NULL, O_DEAF},
     {"report", no_argument, NULL, O_REPORT},
     {"until-idle", no_argument, NULL, O_UNTIL_IDLE},
@@ -229,6 +253,9 @@ static void set_number(struct worker *w, int id, const char *text)
         break;
     case O_POLL_MS:
         w->conf.poll_ms = number(text, 1, 3600000);
+        break;
+    case O_PROBE_MS:
+        w->probe_ms = number(text, 1, 3600000);
         break;
     case O_DRAIN_MS:
         w->conf.drain_ms = number(text, 0, 3600000);
@@ -268,6 +295,9 @@ static void set_option(struct worker *w, int id, const char *text)
             usage();
         }
         break;
+    case O_KINDS:
+        w->known = text;
+        break;
     case O_DEAF:
         w->deaf = true;
         break;
@@ -293,6 +323,7 @@ static void read_options(struct worker *w, int argc, char **argv)
                  .drain_ms = 25000},
         .task = {.batch_max = 50, .ledger = -1},
         .threads = 4,
+        .probe_ms = 30000,
     };
     /* The application name tells a proxy which connection is which. */
     w->db.application_name = "worker";

@@ -15,7 +15,7 @@ static const struct db_stmt SQL_effect = {
 };
 
 struct task {
-    int64_t n, ms, left, fails, until_ms;
+    int64_t n, ms, left, fails, until_ms, code, after_ms;
     bool work, bad, crash;
 };
 
@@ -76,6 +76,8 @@ static int read_task(const struct task_flow *t, const char *payload, struct task
         .left = number(o, "left", 0),
         .fails = number(o, "fails", kind_is(t, "fail") ? 1 : 0),
         .until_ms = number(o, "until", 0),
+        .code = number(o, "code", 429),
+        .after_ms = number(o, "after", 500),
         .work = hang || json_is_true(json_object_get(o, "work")),
         .bad = kind_is(t, "bad") || json_is_true(json_object_get(o, "bad")),
         .crash = kind_is(t, "crash") || json_is_true(json_object_get(o, "crash")),
@@ -91,8 +93,9 @@ static int refuse(const struct task_flow *t, size_t i, struct err *err)
         return err_set(err, ERR_DATA, ERR_PERMANENT, "job %lld is bad", (long long)j->id);
     }
     if (clock_wall_us() / 1000 < t->task[i].until_ms) {
-        (void)err_set_code(err, ERR_HTTP, ERR_RETRY, 429, "job %lld is refused", (long long)j->id);
-        err->retry_after_ms = 500;
+        (void)err_set_code(err, ERR_HTTP, ERR_RETRY, (int)t->task[i].code, "job %lld is refused",
+                           (long long)j->id);
+        err->retry_after_ms = t->task[i].after_ms;
         return -1;
     }
     if (j->attempt <= t->task[i].fails) {

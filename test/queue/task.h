@@ -9,7 +9,9 @@
  *   fails  RETRY up to this attempt
  *   bad    true: PERMANENT
  *   crash  true: abort() in the worker thread
- *   until  refused as by HTTP 429, to be tried again after 500 ms, before this Unix time in ms
+ *   until  refused before this Unix time in ms, as by an answer of HTTP
+ *   code   (429) that says to come back
+ *   after  (500) ms later
  *
  * Kinds: noop (reads no payload, leaves no effect); effect; chain, the same by another name; rated,
  * which spends a token of the rate "chaos"; fail, bad, hang and crash, which do so unasked: fail

@@ -2,6 +2,5 @@
 SELECT c.name, c.spec, c.tz, c.queue, c.kind, c.prio, c.catchup, c.paused, c.next_at,
        to_char(c.next_at AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI'), c.last_at,
        to_char(c.last_at AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI'), c.missed, c.payload::text, c.problem
-FROM q.cron c,
-     LATERAL (SELECT CASE WHEN c.tz IN (SELECT name FROM pg_timezone_names) THEN c.tz ELSE 'UTC' END AS zone) z
+FROM q.cron c, LATERAL (SELECT q.zone_or_utc(c.tz) AS zone) z
 ORDER BY c.name

@@ -46,11 +46,12 @@ void rig_turn_once(struct rig *g)
 
 void rig_turn(struct rig *g, int64_t ms)
 {
-    int64_t until = clock_mono_ms() + ms;
+    /* On a busy machine the time may be over before anything has happened. */
+    int64_t until = clock_mono_ms() + ms, left = ms;
     do {
         rig_turn_once(g);
         usleep(300);
-    } while (clock_mono_ms() < until);
+    } while (clock_mono_ms() < until || --left > 0);
 }
 
 static void on_drained(struct op *op)

@@ -99,6 +99,24 @@ static void test_chunked_body(void **state)
     rig_free(g);
 }
 
+/* Extensions are short one by one, but not all together. */
+static void test_many_extensions(void **state)
+{
+    (void)state;
+    struct rig *g = strict_rig();
+    struct buf text = {0};
+    buf_puts(&text, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 17; i++)
+        buf_puts(&text, "1;" S256 "\r\na\r\n");
+    buf_puts(&text, "0\r\n\r\n");
+    struct client *c = ask(g, text.p);
+    client_until_eof(c);
+    assert_int_equal(client_status(c, 0), 400);
+    client_close(c);
+    buf_done(&text);
+    rig_free(g);
+}
+
 static int write_seeds(const char *folder)
 {
     for (size_t i = 0; i < COUNT_OF(malformed); i++) {
@@ -120,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_in_pieces),
         cmocka_unit_test(test_chunked_body),
+        cmocka_unit_test(test_many_extensions),
     };
     const char *seeds = getenv("WAYMARK_WRITE_SEEDS");
     if (seeds)

@@ -1,4 +1,4 @@
-#include "cli/cmd_jobs.h"
+#include "jobs/jobs.h"
 #include "unit/base/helper.h"
 
 static void test_values_of_secret_keys(void **state)
@@ -25,7 +25,7 @@ static void test_values_of_secret_keys(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(row); i++) {
         struct buf out = {0};
-        cli__jobs_mask(span_of(row[i][0]), &out);
+        jobs_mask(span_of(row[i][0]), &out);
         assert_string_equal(out.n ? out.p : "", row[i][1]);
         buf_done(&out);
     }
@@ -43,7 +43,7 @@ static void test_what_a_terminal_obeys_is_escaped(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(row); i++) {
         struct buf out = {0};
-        cli__jobs_mask(span_of(row[i][0]), &out);
+        jobs_mask(span_of(row[i][0]), &out);
         assert_string_equal(out.p, row[i][1]);
         buf_done(&out);
     }

@@ -1,5 +1,5 @@
 /* Payloads for people: secrets are masked, and nothing in them is obeyed by a terminal. */
-#include "cli/cmd_jobs.h"
+#include "jobs/jobs.h"
 
 #include <strings.h>
 
@@ -85,7 +85,7 @@ static void put_tame(struct span s, size_t from, size_t to, struct buf *out)
     }
 }
 
-void cli__jobs_mask(struct span json, struct buf *out)
+void jobs_mask(struct span json, struct buf *out)
 {
     size_t i = 0;
     while (i < json.n) {

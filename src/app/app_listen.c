@@ -1,0 +1,128 @@
+/* The two listeners: addresses, limits, what they answer. */
+#include "app/app.h"
+
+enum { ADDRESSES_MAX = 16, ADMIN_CONNECTIONS = 128 };
+
+static const char *const section[APP_SERVERS] = {"http", "admin"};
+
+static const char *listen_of(const struct config *c, int which)
+{
+    return config_str(c, which == APP_PUBLIC ? "http.listen" : "admin.listen");
+}
+
+static bool is_on(const struct config *c, int which)
+{
+    return strcmp(listen_of(c, which), "off") != 0;
+}
+
+bool app_has_admin(const struct config *c)
+{
+    return is_on(c, APP_ADMIN);
+}
+
+static void on_request(void *ctx, const struct httpd_access *a)
+{
+    const char *listener = ctx;
+    if (log_enabled(LOG_LEVEL_DEBUG)) {
+        char path[256];
+        snprintf(path, sizeof(path), "%.*s", (int)a->path.n, a->path.p ? a->path.p : "");
+        log_debug("request", L_S("listener", listener), L_S("method", httpd_method_name(a->method)),
+                  L_S("path", path), L_I("status", a->status), L_I("us", a->duration_us),
+                  L_S("client", a->client));
+    }
+}
+
+static int listen_systemd(struct app *app, int which, struct err *err)
+{
+    int fds[ADDRESSES_MAX];
+    size_t n = app_systemd_sockets(section[which], fds, ADDRESSES_MAX);
+    if (n == 0) {
+        return err_set(err, ERR_CONF, ERR_PERMANENT,
+                       "systemd has opened no socket named %s: FileDescriptorName=%s in the socket "
+                       "unit, or give an address",
+                       section[which], section[which]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (httpd_listen_fd(app->server[which], fds[i], err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int listen_all(struct app *app, int which, struct err *err)
+{
+    const char *list = listen_of(app->config, which);
+    for (const char *p = list; *p;) {
+        size_t n = strcspn(p, ",");
+        char address[256];
+        struct span one = span_trim((struct span){p, n});
+        p += n + (p[n] == ',');
+        if (one.n == 0 || one.n >= sizeof(address)) {
+            return err_set(err, ERR_CONF, ERR_PERMANENT,
+                           "%s.listen = \"%s\": one of its addresses is empty or too long",
+                           section[which], list);
+        }
+        memcpy(address, one.p, one.n);
+        address[one.n] = '\0';
+        int rc = strcmp(address, "systemd") == 0
+                     ? listen_systemd(app, which, err)
+                     : httpd_listen(app->server[which], address, 0660, err);
+        if (rc != 0) {
+            return err_wrap(err, "%s.listen: ", section[which]);
+        }
+    }
+    return 0;
+}
+
+static int open_server(struct app *app, int which, struct err *err)
+{
+    const struct config *c = app->config;
+    const struct httpd_conf conf = {
+        .name = section[which],
+        .max_connections = which == APP_PUBLIC ? (unsigned)config_i64(c, "http.max_connections")
+                                               : ADMIN_CONNECTIONS,
+        .trusted =
+            config_str(c, which == APP_PUBLIC ? "http.trusted_proxies" : "admin.trusted_proxies"),
+        .on_request = on_request,
+        .ctx = (void *)(uintptr_t)section[which],
+    };
+    app->server[which] = httpd_new(app->loop, &conf, err);
+    if (!app->server[which]) {
+        return err_wrap(err, "%s.trusted_proxies: ", section[which]);
+    }
+    if (which == APP_PUBLIC) {
+        web_mount_public(app->web, app->server[which]);
+    } else {
+        web_mount_admin(app->web, app->server[which]);
+    }
+    return listen_all(app, which, err);
+}
+
+int app_open_web(struct app *app, struct err *err)
+{
+    const struct config *c = app->config;
+    if (!is_on(c, APP_PUBLIC) && !is_on(c, APP_ADMIN)) {
+        return 0;
+    }
+    const char *secret = config_str(c, "admin.secret");
+    const struct web_conf conf = {
+        .db = &app->work_db,
+        .jobs = app->jobs,
+        .channel = config_str(c, "database.channel"),
+        .data_dir = app->cluster ? app->data_dir : NULL,
+        .version = WAYMARK_VERSION,
+        .admin_secret = secret && *secret ? secret : NULL,
+    };
+    app->web = web_open(app->loop, &conf);
+    for (int i = 0; i < APP_SERVERS; i++) {
+        if (is_on(c, i) && open_server(app, i, err) != 0) {
+            return -1;
+        }
+        for (unsigned k = 0; app->server[i] && httpd_bound(app->server[i], k); k++) {
+            log_info("listening", L_S("listener", section[i]),
+                     L_S("address", httpd_bound(app->server[i], k)));
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,171 @@
+/* Shared by the files of web/ only. */
+#pragma once
+
+#include "web/web.h"
+#include "web/work.h"
+#include "web_sql.h"
+
+enum {
+    WEB_CALL_MS = 5000,     /* deadline of a page's statements */
+    WEB_SESSION_S = 604800, /* how long a login lasts */
+    WEB_TOKEN_BYTES = 32,
+    WEB_LIVE_MS = 2000, /* between looks of a page that is watched */
+    WEB_LIVE_MAX = 64,  /* pages watched at once */
+};
+
+struct web {
+    struct loop *loop;
+    struct web_conf conf;
+    struct db_pool *pool;
+    const struct db_listener *listener;
+    const struct httpd *server[2]; /* public, admin: for metrics; NULL: not mounted */
+    bool draining;
+    unsigned logins; /* being checked */
+    unsigned live;   /* pages being watched */
+    int64_t started_wall_us;
+    struct ticker *lag; /* how late the loop is, measured */
+    int64_t lag_due_ns, lag_worst_ns;
+    unsigned flows;    /* of ours, under way: web outlives them */
+    struct op *closed; /* set by web_close */
+};
+/* web.c: every flow of web/ says so when it is made, and in its on_end. */
+void web__flow_began(struct web *w);
+void web__flow_ended(struct web *w);
+
+/* ---- web_html.c: text of a page -------------------------------------------------------------- */
+
+/* Everything that is not markup of ours goes through these: escaped, control characters blanked. */
+void web__text(struct buf *b, const char *s); /* NULL: nothing */
+void web__span(struct buf *b, struct span s);
+/* Markup with %: each %s is escaped, %d takes an int64_t, %% is a percent sign; nothing else. */
+void web__html(struct buf *b, const char *fmt, ...);
+/* "95 s", "12 min", "5 h", "3 d"; NaN: an en dash. */
+void web__age(struct buf *b, double seconds);
+/* 1234567 as 1 234 567, with narrow spaces. */
+void web__count(struct buf *b, int64_t n);
+/* Percent-encoded, for a query or a segment of a path. */
+void web__url(struct buf *b, const char *s);
+/* A table: columns are "Name" or "#Name" for numbers, separated by '|'. Then per row web__row and,
+ * for each cell, web__cell before its text; web__end_table. */
+void web__table(struct buf *b, const char *caption, const char *columns);
+void web__row(struct buf *b);
+void web__cell(struct buf *b);
+void web__number_cell(struct buf *b);
+void web__end_table(struct buf *b);
+
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+struct web_page;
+/* What one showing of a page has at hand. */
+struct web_view {
+    struct web *web;
+    const struct web_page *page;
+    struct arena *arena;
+    const struct db_unit *u; /* answered; calls of the page start at 1 */
+    const char *csrf;        /* token for the forms */
+    const char *path;        /* with query, to come back to */
+    const char *arg[12];     /* of the query and the path, in the order of page->args; NULL: none */
+    int status;              /* 200, or what draw sets */
+};
+struct web_page {
+    const char *path, *title;
+    const char *args; /* names of parameters, separated by spaces; {name} in path is one of them */
+    bool nav;         /* in the menu */
+    bool live;        /* is drawn anew while it is watched */
+    /* Adds the page's statements; -1: an argument makes no sense (400, with the reason in err). */
+    int (*ask)(struct web_view *v, struct db_unit *u, struct err *err);
+    void (*draw)(struct web_view *v, struct buf *b);
+};
+extern const struct web_page web__pages[];
+extern const size_t web__page_count;
+
+/* web_view.c: columns of an answer, and cells of them. */
+double web__f64(const struct web_view *v, unsigned call, int row, int col);
+int64_t web__i64(const struct web_view *v, unsigned call, int row, int col);
+const char *web__str(const struct web_view *v, unsigned call, int row, int col); /* NULL: NULL */
+void web__count_cell(const struct web_view *v, struct buf *b, unsigned call, int row, int col);
+void web__text_cell(const struct web_view *v, struct buf *b, unsigned call, int row, int col);
+void web__age_cell(struct buf *b, double seconds);
+void web__job_link(struct buf *b, int64_t id);
+
+/* web_frame.c: the page around it. body NULL: only what a watched page replaces. */
+void web__frame(struct web_view *v, struct buf *out);
+void web__login_page(struct buf *out, const char *next, const char *problem);
+/* A small page that says one thing. */
+void web__notice(struct httpd_req *r, int status, const char *title, const char *text);
+/* A form with one button. fields: name, value, name, value, NULL. danger: it is drawn as such. */
+void web__button(struct web_view *v, struct buf *b, const char *action, const char *label,
+                 bool danger, const char *const *fields);
+
+/* web_queues.c */
+int web__queues_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__queues_draw(struct web_view *v, struct buf *b);
+int web__instances_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__instances_draw(struct web_view *v, struct buf *b);
+int web__lanes_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__lanes_draw(struct web_view *v, struct buf *b);
+int web__rates_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__rates_draw(struct web_view *v, struct buf *b);
+int web__cron_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__cron_draw(struct web_view *v, struct buf *b);
+/* web_dead.c */
+int web__dead_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__dead_draw(struct web_view *v, struct buf *b);
+int web__cause_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__cause_draw(struct web_view *v, struct buf *b);
+/* web_jobs.c */
+int web__jobs_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__jobs_draw(struct web_view *v, struct buf *b);
+int web__job_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__job_draw(struct web_view *v, struct buf *b);
+/* web_more.c */
+int web__athletes_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__athletes_draw(struct web_view *v, struct buf *b);
+int web__athlete_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__athlete_draw(struct web_view *v, struct buf *b);
+int web__database_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__database_draw(struct web_view *v, struct buf *b);
+int web__audit_ask(struct web_view *v, struct db_unit *u, struct err *err);
+void web__audit_draw(struct web_view *v, struct buf *b);
+
+/* ---- handlers -------------------------------------------------------------------------------- */
+
+httpd_handler_fn web__page_get;    /* web_page_flow.c; ctx: struct web_mount */
+httpd_handler_fn web__live_get;    /* web_live_flow.c; ctx: struct web_mount */
+httpd_handler_fn web__login_get;   /* web_login_flow.c; ctx: struct web */
+httpd_handler_fn web__login_post;  /* the same */
+httpd_handler_fn web__action_post; /* web_action_flow.c; ctx: struct web */
+httpd_handler_fn web__metrics_get; /* web_metrics_flow.c; ctx: struct web */
+httpd_handler_fn web__healthz_get; /* web_health.c; ctx: struct web */
+httpd_handler_fn web__readyz_get;  /* the same */
+struct web_mount {
+    struct web *web;
+    const struct web_page *page;
+};
+
+/* web_session.c: who asks. */
+/* SHA-256 of the cookie's token, as a parameter of SQL_web_session; false: there is no cookie. */
+bool web__session_token(struct httpd_req *r, unsigned char hash[32]);
+/* The form token that belongs to that session: 32 hex digits and NUL. */
+void web__session_csrf(struct httpd_req *r, char out[33]);
+void web__sha256(const unsigned char *p, size_t n, unsigned char hash[32]);
+/* Whether the browser, if it says so, says that the form is from a page of ours. */
+bool web__session_is_from_here(struct httpd_req *r);
+/* That, and the form carries the token. */
+bool web__session_is_own_form(struct httpd_req *r, const char *given);
+void web__session_set(struct httpd_req *r, const unsigned char token[WEB_TOKEN_BYTES]);
+void web__session_clear(struct httpd_req *r);
+
+/* ---- work in threads; see work.h ------------------------------------------------------------- */
+
+struct web_disk {
+    struct work work;
+    struct web_disk_free item;
+};
+void web__disk_start(struct web_disk *d, struct loop *l, const char *dir);
+struct web_derive {
+    struct work work;
+    struct web_hash item;
+};
+/* item filled by the caller. */
+void web__derive_start(struct web_derive *d, struct loop *l);

@@ -1,0 +1,8 @@
+-- Athletes with what is left to match, the most first.
+SELECT a.id, a.backfill_status, s.n, s.left_over, coalesce(k.n, 0)
+FROM (SELECT id, backfill_status FROM athletes ORDER BY id LIMIT 1000) a
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n, count(*) FILTER (WHERE t.activity_id IS NULL) AS left_over
+    FROM activities x LEFT JOIN activity_state t ON t.activity_id = x.id AND t.revision = x.revision WHERE x.athlete_id = a.id) s
+LEFT JOIN (SELECT tenant, count(*) AS n FROM q.dead WHERE tenant IS NOT NULL GROUP BY tenant) k ON k.tenant = a.id
+ORDER BY s.left_over DESC, s.n DESC, a.id LIMIT 200

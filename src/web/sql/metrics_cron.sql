@@ -1,0 +1,2 @@
+-- Slots that passed while nobody ran.
+SELECT name, missed FROM q.cron ORDER BY name LIMIT 200
