@@ -1,6 +1,6 @@
-/* /metrics: what it says can be read, is true, and is bounded, whatever the database holds. */
+/* /metrics: what it says can be read, is true, and is bounded, whatever the database holds. Its names
+ * and types are those of packaging/metrics.txt: packaging/prometheus/metrics_test.sh. */
 #include "it/http.h"
-#include "it/load.h"
 #include "it/prom.h"
 
 #include <math.h>
@@ -168,68 +168,12 @@ static void names_do_not_break_it(void **state)
     it_serve_stop(p);
 }
 
-/* ---- the list -------------------------------------------------------------------------------- */
-
-/* Dashboards and alerts are written by the list that comes with the packages: one name a line. */
-static void the_list_of_names_is_right(void **state)
-{
-    (void)state;
-    const char *path = WAYMARK_SOURCE_DIR "/packaging/metrics.txt";
-    if (access(path, R_OK) != 0) {
-        print_message("there is no packaging/metrics.txt\n");
-        skip();
-    }
-    struct it_db *db = it_db_new();
-    add_jobs(db);
-    const char *at;
-    struct it_proc *p = serve(db, &at);
-    scrape(&first, at);
-    unsigned listed = 0, elsewhere = 0;
-    for (char *line = it_read_file(path), *next; *line; line = next) {
-        next = line + strcspn(line, "\n");
-        next += *next != '\0';
-        const char *name = it_format("%.*s", (int)strcspn(line, " \t\r\n"), line);
-        if (!*name || *name == '#')
-            continue;
-        /* Only where there is a private database. */
-        bool data = strcmp(name, "waymark_data_free_bytes") == 0;
-        if (!data && !prom_family(&first, name))
-            fail_msg("%s is in the list and not in the metrics", name);
-        elsewhere += data;
-        listed++;
-    }
-    assert_int_equal(listed - elsewhere, first.families);
-    it_serve_stop(p);
-}
-
-static void promtool_has_no_complaint(void **state)
-{
-    (void)state;
-    const char *tool = load_output("{ command -v promtool || find " WAYMARK_SOURCE_DIR
-                                   "/build -name promtool -type f; } 2>/dev/null | head -n 1");
-    if (!tool || !*tool) {
-        print_message("there is no promtool\n");
-        skip();
-    }
-    struct it_db *db = it_db_new();
-    add_jobs(db);
-    const char *at;
-    struct it_proc *p = serve(db, &at);
-    char *file = load_file("metrics", scrape(&first, at));
-    it_serve_stop(p);
-    const char *said =
-        load_output(it_format("%.*s check metrics <%s 2>&1 && echo fine", (int)strcspn(tool, "\n"),
-                              tool, file));
-    if (!said || !strstr(said, "fine"))
-        fail_msg("promtool says: %s", said ? said : "nothing, and fails");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(figures_are_true),           IT_TEST(without_the_database),
-        IT_TEST(names_do_not_break_it),      IT_TEST(the_list_of_names_is_right),
-        IT_TEST(promtool_has_no_complaint),
+        IT_TEST(figures_are_true),
+        IT_TEST(without_the_database),
+        IT_TEST(names_do_not_break_it),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }
