@@ -6,9 +6,9 @@
 #include "web_sql.h"
 
 enum {
-    WEB_CALL_MS = 5000,     /* deadline of a page's statements */
+    WEB_CALL_MS = 5000,      /* deadline of a page's statements */
     WEB_BEAT_OLD_MS = 20000, /* jobs/ claims nothing after that */
-    WEB_SESSION_S = 604800, /* how long a login lasts */
+    WEB_SESSION_S = 604800,  /* how long a login lasts */
     WEB_TOKEN_BYTES = 32,
     WEB_LIVE_MS = 2000, /* between looks of a page that is watched */
     WEB_LIVE_MAX = 64,  /* pages watched at once */

@@ -296,7 +296,8 @@ static enum flow_next live_rest(struct flow *f)
 static void live_refuse(struct httpd_req *r, bool busy)
 {
     if (busy) {
-        httpd_problem(r, 503, NULL, NULL, "too many pages are being watched, or it is being stopped");
+        httpd_problem(r, 503, NULL, NULL,
+                      "too many pages are being watched, or it is being stopped");
     } else {
         httpd_problem(r, 401, NULL, NULL, "log in at /admin/login");
     }

@@ -119,8 +119,7 @@ static const char *read_sample(struct prom *m, const char *line)
     if (!belongs(f, s->name))
         wrong(line, "not below its HELP and TYPE");
     for (unsigned i = m->samples; i-- > 0 && m->sample[i].family == f;) {
-        if (strcmp(m->sample[i].name, s->name) == 0 &&
-            strcmp(m->sample[i].labels, s->labels) == 0)
+        if (strcmp(m->sample[i].name, s->name) == 0 && strcmp(m->sample[i].labels, s->labels) == 0)
             wrong(line, "a series twice");
     }
     bool grows = strcmp(f->type, "gauge") != 0;

@@ -75,8 +75,9 @@ static void batches_have_a_row_for_each(void **state)
     /* Late ones have failed; the last attempt is buried, once. */
     it_exec(db, "TRUNCATE q.try");
     assert_int_equal(q_take(c, 4, 1), 4);
-    it_exec(db, "UPDATE q.job SET deadline_at = now() - interval '1 hour', attempt = CASE WHEN id = "
-                "(SELECT min(id) FROM q.job) THEN max_attempts ELSE attempt END");
+    it_exec(db,
+            "UPDATE q.job SET deadline_at = now() - interval '1 hour', attempt = CASE WHEN id = "
+            "(SELECT min(id) FROM q.job) THEN max_attempts ELSE attempt END");
     q_do(c, "SELECT q.rescue_late(interval '30 s')");
     it_holds(db, "(SELECT count(*) FROM q.try) = 4 AND (SELECT count(*) FROM q.dead) = 1");
     it_holds(db, "(SELECT count(*) FROM q.try WHERE outcome = 'dead' AND error LIKE '%%deadline') "
@@ -148,13 +149,14 @@ static void the_page_tells_them(void **state)
     struct it_db *db = it_db_scene();
     it_exec(db, "TRUNCATE q.try; UPDATE activities SET summary_track = it.way(0.2, 0.5, 60) WHERE "
                 "id = 4; UPDATE q.job SET payload = '{}' WHERE ukey = 'match:4'");
-    struct it_proc *p = it_serve(db, IT_LIST("WAYMARK_ADMIN_LISTEN=127.0.0.1:0",
-                                             "WAYMARK_ADMIN_SECRET=open sesame"));
+    struct it_proc *p = it_serve(
+        db, IT_LIST("WAYMARK_ADMIN_LISTEN=127.0.0.1:0", "WAYMARK_ADMIN_SECRET=open sesame"));
     struct browser b = http_logged_in(http_address(p, "admin"), "open sesame");
     assert_true(it_eventually(db, SOON_MS, "SELECT EXISTS (SELECT FROM q.dead)") >= 0);
     const char *job = it_text(db, "SELECT id FROM q.dead");
-    it_holds(db, "(SELECT count(*) FROM q.try WHERE job = %s AND outcome = 'dead' AND attempt = 1 "
-                 "AND owner = (SELECT id FROM q.instance)) = 1",
+    it_holds(db,
+             "(SELECT count(*) FROM q.try WHERE job = %s AND outcome = 'dead' AND attempt = 1 "
+             "AND owner = (SELECT id FROM q.instance)) = 1",
              job);
     const char *error = it_text(db, "SELECT error FROM q.try WHERE job = %s", job);
     assert_true(strlen(error) > 5);
@@ -179,8 +181,10 @@ static void the_page_tells_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        Q_TEST(each_end_has_one_row),   Q_TEST(batches_have_a_row_for_each),
-        Q_TEST(causes_are_errors_without_numbers), Q_TEST(old_ones_are_forgotten),
+        Q_TEST(each_end_has_one_row),
+        Q_TEST(batches_have_a_row_for_each),
+        Q_TEST(causes_are_errors_without_numbers),
+        Q_TEST(old_ones_are_forgotten),
         Q_TEST(the_page_tells_them),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);

@@ -11,8 +11,8 @@ enum { SOON_MS = 20000 };
 
 static struct it_proc *serve(struct it_db *db, struct browser *b)
 {
-    struct it_proc *p = it_serve(db, IT_LIST("WAYMARK_ADMIN_LISTEN=127.0.0.1:0", SECRET,
-                                             "WAYMARK_PROCESSOR_POLL=1h"));
+    struct it_proc *p = it_serve(
+        db, IT_LIST("WAYMARK_ADMIN_LISTEN=127.0.0.1:0", SECRET, "WAYMARK_PROCESSOR_POLL=1h"));
     *b = http_logged_in(http_address(p, "admin"), GIVEN);
     it_exec(db, "TRUNCATE q.audit");
     return p;
@@ -148,9 +148,9 @@ static void forms_that_make_no_sense(void **state)
             fail_msg("%s %.60s: %d instead of %d\n%s", row[i].action, row[i].fields, a.status,
                      row[i].status, a.body);
     }
-    http_is(http_ask(b.address, "POST", "/admin/do/retry", it_format("Cookie: %s\r\n", b.cookie),
-                     NULL),
-            415);
+    http_is(
+        http_ask(b.address, "POST", "/admin/do/retry", it_format("Cookie: %s\r\n", b.cookie), NULL),
+        415);
     assert_string_equal(ids(db, "q.dead"), "1 2 3");
     it_holds(db, "NOT EXISTS (SELECT FROM q.pause)");
     audited(db, "");
@@ -185,7 +185,7 @@ static void live_jobs(void **state)
     http_press(&b, "release", "&id=3");
     assert_string_equal(ids(db, "q.job WHERE state = 'ready'"), "1 3 5");
     audited(db, "jobs retry {\"id\": 3} 1 t");
-    http_press(&b, "release", "&id=1"); /* which does not wait */
+    http_press(&b, "release", "&id=1");            /* which does not wait */
     it_exec(db, "DELETE FROM q.job WHERE id = 6"); /* nobody does it */
     it_serve_stop(p);
 }
@@ -253,7 +253,9 @@ static void schedules(void **state)
     struct it_db *db = it_db_new();
     struct browser b;
     struct it_proc *p = serve(db, &b);
-    it_must(db, NULL, IT_LIST("jobs", "cron", "add", "nightly", "@daily", "--queue", "none", "--kind", "k"), 0);
+    it_must(db, NULL,
+            IT_LIST("jobs", "cron", "add", "nightly", "@daily", "--queue", "none", "--kind", "k"),
+            0);
     it_exec(db, "TRUNCATE q.audit");
     http_press(&b, "cron-pause", "&name=nightly");
     it_holds(db, "(SELECT paused FROM q.cron)");
@@ -312,9 +314,14 @@ static void two_press_the_same_button(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(one_dead_letter), IT_TEST(a_whole_cause), IT_TEST(forms_that_make_no_sense),
-        IT_TEST(live_jobs),       IT_TEST(pauses),        IT_TEST(instances),
-        IT_TEST(schedules),       IT_TEST(two_press_the_same_button),
+        IT_TEST(one_dead_letter),
+        IT_TEST(a_whole_cause),
+        IT_TEST(forms_that_make_no_sense),
+        IT_TEST(live_jobs),
+        IT_TEST(pauses),
+        IT_TEST(instances),
+        IT_TEST(schedules),
+        IT_TEST(two_press_the_same_button),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }

@@ -40,9 +40,9 @@ static void must_fail(const char *address, const char *names, int64_t limit_ms)
 
 static void allow_connections(const struct it_db *db, bool yes)
 {
-    pg_cluster_exec(it_cluster(), "postgres",
-                    it_format("ALTER DATABASE %s ALLOW_CONNECTIONS %s", db->name,
-                              yes ? "true" : "false"));
+    pg_cluster_exec(
+        it_cluster(), "postgres",
+        it_format("ALTER DATABASE %s ALLOW_CONNECTIONS %s", db->name, yes ? "true" : "false"));
 }
 
 /* One thing after the other breaks, is named alone, and is forgotten when it works again. A row
@@ -192,8 +192,7 @@ static void what_cannot_be_had_is_told(void **state)
     (void)state;
     struct it_db *db = it_db_new();
     char *path = it_format("WAYMARK_ADMIN_LISTEN=unix:%s/taken.sock", it_home());
-    struct it_proc *p =
-        it_serve(db, IT_LIST(path, "WAYMARK_HTTP_LISTEN=127.0.0.1:0", SECRET));
+    struct it_proc *p = it_serve(db, IT_LIST(path, "WAYMARK_HTTP_LISTEN=127.0.0.1:0", SECRET));
     const char *taken = http_address(p, "http");
     refused(db, IT_LIST(it_format("WAYMARK_HTTP_LISTEN=%s", taken)), taken);
     refused(db, IT_LIST(it_format("WAYMARK_ADMIN_LISTEN=%s", taken), SECRET), "admin.listen");
@@ -214,10 +213,8 @@ static void what_cannot_be_had_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(what_fails_is_named),
-        IT_TEST(draining_it_is_not_ready),
-        IT_TEST(the_database_goes_and_comes),
-        IT_TEST(off_nothing_is_opened),
+        IT_TEST(what_fails_is_named),         IT_TEST(draining_it_is_not_ready),
+        IT_TEST(the_database_goes_and_comes), IT_TEST(off_nothing_is_opened),
         IT_TEST(what_cannot_be_had_is_told),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);

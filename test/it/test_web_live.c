@@ -7,9 +7,9 @@
 
 enum { SOON_MS = 20000, LOOK_MS = 2000, MOST = 64 };
 
-#define SECRET "WAYMARK_ADMIN_SECRET=open sesame"
-#define GIVEN  "open sesame"
-#define EVENT  "event: page\ndata: "
+#define SECRET    "WAYMARK_ADMIN_SECRET=open sesame"
+#define GIVEN     "open sesame"
+#define EVENT     "event: page\ndata: "
 #define EVENT_END "\n\n\r\n" /* and of its chunk */
 
 static struct it_proc *serve(struct it_db *db, const char **address)
@@ -92,8 +92,8 @@ static void events_tell_changes(void **state)
 static void each_page_can_be_watched(void **state)
 {
     (void)state;
-    static const char *const pages[] = {"/",      "/jobs/1",    "/dead",       "/lanes",   "/rates",
-                                        "/cron",  "/instances", "/athletes/1", "/database"};
+    static const char *const pages[] = {"/",     "/jobs/1",    "/dead",       "/lanes",   "/rates",
+                                        "/cron", "/instances", "/athletes/1", "/database"};
     const char *at;
     struct it_db *db = it_db_new();
     it_exec(db, "INSERT INTO athletes (id) VALUES (1) ON CONFLICT DO NOTHING;"

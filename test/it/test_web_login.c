@@ -45,8 +45,8 @@ static bool is_in(struct browser *b)
 static void it_is_shown_once(void **state)
 {
     (void)state;
-    static const char *const pages[] = {"/admin/login", "/admin", "/admin/audit",
-                                        "/admin/database", "/metrics"};
+    static const char *const pages[] = {"/admin/login", "/admin", "/admin/audit", "/admin/database",
+                                        "/metrics"};
     const char *at, *const *env = IT_LIST(LOCAL, "WAYMARK_LOG_LEVEL=debug");
     struct it_db *db = it_db_new();
     struct it_proc *p = serve(db, env, &at);
@@ -64,12 +64,13 @@ static void it_is_shown_once(void **state)
     }
     assert_int_equal(times_in(it_serve_stop(p).err, secret), 1);
     const char *param[] = {secret};
-    PGresult *res = it_ask(db,
-                           "SELECT bool_or(strpos(query_to_xml('SELECT * FROM ' || t, false, false, "
-                           "'')::text, $1) > 0 OR strpos(query_to_xml('SELECT * FROM ' || t, false, "
-                           "false, '')::text, encode($1::bytea, 'base64')) > 0) FROM "
-                           "unnest('{web.secret,web.session,web.failed_login,q.audit}'::text[]) t",
-                           1, param);
+    PGresult *res =
+        it_ask(db,
+               "SELECT bool_or(strpos(query_to_xml('SELECT * FROM ' || t, false, false, "
+               "'')::text, $1) > 0 OR strpos(query_to_xml('SELECT * FROM ' || t, false, "
+               "false, '')::text, encode($1::bytea, 'base64')) > 0) FROM "
+               "unnest('{web.secret,web.session,web.failed_login,q.audit}'::text[]) t",
+               1, param);
     assert_string_equal(PQgetvalue(res, 0, 0), "f");
 
     /* A restart makes none; whoever is logged in stays so. */
@@ -212,8 +213,9 @@ static void cookies_are_kept_close(void **state)
     const char *at;
     struct it_db *db = it_db_new();
     struct it_proc *p = serve(db, IT_LIST(LOCAL, SECRET), &at);
-    struct browser b = {.address = at, .fields = "X-Forwarded-Proto: https\r\n"
-                                                 "X-Forwarded-For: 192.0.2.7\r\n"};
+    struct browser b = {.address = at,
+                        .fields = "X-Forwarded-Proto: https\r\n"
+                                  "X-Forwarded-For: 192.0.2.7\r\n"};
     struct http_answer a = http_login(&b, GIVEN);
     const char *set = http_field(&a, "Set-Cookie");
     assert_non_null(strstr(set, "; HttpOnly"));
@@ -266,11 +268,11 @@ static void nothing_answers_strangers(void **state)
 {
     (void)state;
     static const char *const pages[] = {
-        "",          "/jobs",      "/jobs/1",     "/dead",      "/dead/x?queue=a", "/lanes", "/rates",
-        "/cron",     "/instances", "/athletes",   "/athletes/1", "/database",       "/audit",
+        "",      "/jobs",      "/jobs/1",   "/dead",       "/dead/x?queue=a", "/lanes", "/rates",
+        "/cron", "/instances", "/athletes", "/athletes/1", "/database",       "/audit",
     };
-    static const char *const live[] = {"/",      "/jobs/1",    "/dead",       "/lanes",    "/rates",
-                                       "/cron",  "/instances", "/athletes/1", "/database"};
+    static const char *const live[] = {"/",     "/jobs/1",    "/dead",       "/lanes",   "/rates",
+                                       "/cron", "/instances", "/athletes/1", "/database"};
     static const char *const actions[] = {"retry",    "discard",    "cancel",      "release",
                                           "pause",    "resume",     "drain",       "undrain",
                                           "cron-run", "cron-pause", "cron-resume", "logout"};
@@ -341,21 +343,20 @@ static void redirects_stay_here(void **state)
         a = http_post(&fresh, "/admin/login",
                       it_format("secret=%s&next=%s", http_encode(GIVEN), text));
         leads_to(&a, next[i][1]);
-        a = http_post(&b, "/admin/do/resume",
-                      it_format("csrf=%s&queue=q&back=%s", csrf, text));
+        a = http_post(&b, "/admin/do/resume", it_format("csrf=%s&queue=q&back=%s", csrf, text));
         leads_to(&a, next[i][1]);
     }
     char *longest = it_keep(malloc(50001));
     memset(longest, 'a', 50000);
     longest[50000] = '\0';
-    struct http_answer a = http_post(
-        &b, "/admin/do/resume", it_format("csrf=%s&queue=q&back=/admin/%s", csrf, longest));
+    struct http_answer a = http_post(&b, "/admin/do/resume",
+                                     it_format("csrf=%s&queue=q&back=/admin/%s", csrf, longest));
     leads_to(&a, "/admin");
     /* What one asked for is where one is led to, as it was asked for. */
     struct browser stranger = {.address = at};
     a = http_get(&stranger, "/admin/dead/a%20b%3Fc?queue=x%26y&nonsense=1");
-    leads_to(&a, it_format("/admin/login?next=%s",
-                           http_encode("/admin/dead/a%20b%3Fc?queue=x%26y")));
+    leads_to(&a,
+             it_format("/admin/login?next=%s", http_encode("/admin/dead/a%20b%3Fc?queue=x%26y")));
     it_serve_stop(p);
 }
 
@@ -365,8 +366,10 @@ static void forms_of_others_do_nothing(void **state)
 {
     (void)state;
     static const char *const from[] = {
-        "Origin: https://evil\r\n",           "Origin: null\r\n",
-        "Sec-Fetch-Site: cross-site\r\n",     "Sec-Fetch-Site: same-site\r\n",
+        "Origin: https://evil\r\n",
+        "Origin: null\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
         "Origin: http://127.0.0.1:1\r\nX: y\r\n",
     };
     const char *at;
@@ -374,8 +377,7 @@ static void forms_of_others_do_nothing(void **state)
     struct it_proc *p = serve(db, IT_LIST(LOCAL, SECRET), &at);
     struct browser b = http_logged_in(at, GIVEN), other = http_logged_in(at, GIVEN);
     const char *mine = http_csrf(&b), *theirs = http_csrf(&other);
-    const char *const forms[] = {"queue=q", "csrf=&queue=q",
-                                 it_format("csrf=%s&queue=q", theirs),
+    const char *const forms[] = {"queue=q", "csrf=&queue=q", it_format("csrf=%s&queue=q", theirs),
                                  it_format("csrf=%.31s&queue=q", mine),
                                  it_format("csrf=%sx&queue=q", mine)};
     for (unsigned i = 0; i < sizeof(forms) / sizeof(*forms); i++)
@@ -400,11 +402,16 @@ static void forms_of_others_do_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(it_is_shown_once),          IT_TEST(another_one_ends_all_sessions),
-        IT_TEST(the_configuration_may_give_it), IT_TEST(guesses_are_counted),
-        IT_TEST(few_at_once_are_checked),   IT_TEST(cookies_are_kept_close),
-        IT_TEST(sessions_end),              IT_TEST(nothing_answers_strangers),
-        IT_TEST(redirects_stay_here),       IT_TEST(forms_of_others_do_nothing),
+        IT_TEST(it_is_shown_once),
+        IT_TEST(another_one_ends_all_sessions),
+        IT_TEST(the_configuration_may_give_it),
+        IT_TEST(guesses_are_counted),
+        IT_TEST(few_at_once_are_checked),
+        IT_TEST(cookies_are_kept_close),
+        IT_TEST(sessions_end),
+        IT_TEST(nothing_answers_strangers),
+        IT_TEST(redirects_stay_here),
+        IT_TEST(forms_of_others_do_nothing),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }

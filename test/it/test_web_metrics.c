@@ -1,5 +1,5 @@
-/* /metrics: what it says can be read, is true, and is bounded, whatever the database holds. Its names
- * and types are those of packaging/metrics.txt: packaging/prometheus/metrics_test.sh. */
+/* /metrics: what it says can be read, is true, and is bounded, whatever the database holds. Its
+ * names and types are those of packaging/metrics.txt: packaging/prometheus/metrics_test.sh. */
 #include "it/http.h"
 #include "it/prom.h"
 
@@ -13,9 +13,9 @@ static struct prom first, second;
 
 static struct it_proc *serve(struct it_db *db, const char **address)
 {
-    struct it_proc *p = it_serve(db, IT_LIST("WAYMARK_ADMIN_LISTEN=127.0.0.1:0",
-                                             "WAYMARK_HTTP_LISTEN=127.0.0.1:0",
-                                             "WAYMARK_ADMIN_SECRET=open sesame"));
+    struct it_proc *p =
+        it_serve(db, IT_LIST("WAYMARK_ADMIN_LISTEN=127.0.0.1:0", "WAYMARK_HTTP_LISTEN=127.0.0.1:0",
+                             "WAYMARK_ADMIN_SECRET=open sesame"));
     *address = http_address(p, "admin");
     return p;
 }
@@ -24,8 +24,7 @@ static const char *scrape(struct prom *m, const char *address)
 {
     struct http_answer a = http_ask(address, "GET", "/metrics", NULL, NULL);
     http_is(a, 200);
-    assert_string_equal(http_field(&a, "Content-Type"),
-                        "text/plain; version=0.0.4; charset=utf-8");
+    assert_string_equal(http_field(&a, "Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
     assert_int_equal(strlen(a.body), a.n);
     prom_read(m, a.body);
     return a.body;
@@ -75,9 +74,8 @@ static void figures_are_true(void **state)
     add_jobs(db);
     const char *at;
     struct it_proc *p = serve(db, &at);
-    assert_true(
-        it_eventually(db, SOON_MS, "SELECT NOT EXISTS (SELECT FROM q.job WHERE queue = 'trails')") >=
-        0);
+    assert_true(it_eventually(db, SOON_MS,
+                              "SELECT NOT EXISTS (SELECT FROM q.job WHERE queue = 'trails')") >= 0);
     for (int i = 0; i < 3; i++)
         http_is(http_ask(at, "GET", "/nothing", NULL, NULL), 404);
     scrape(&first, at);
@@ -86,11 +84,10 @@ static void figures_are_true(void **state)
                            "SELECT (SELECT count(*) FROM q.job WHERE queue = 'red' AND state::text "
                            "= '%s') + (SELECT count(*) FROM q.dead WHERE '%s' = 'dead')",
                            states[i], states[i]);
-        must_be(&first, "waymark_queue_jobs",
-                it_format("{queue=\"red\",state=\"%s\"}", states[i]), (double)n);
+        must_be(&first, "waymark_queue_jobs", it_format("{queue=\"red\",state=\"%s\"}", states[i]),
+                (double)n);
     }
-    must_be(&first, "waymark_queue_jobs",
-            "{queue=\"odd \\\"\\\\\\n\",state=\"ready\"}", 1);
+    must_be(&first, "waymark_queue_jobs", "{queue=\"odd \\\"\\\\\\n\",state=\"ready\"}", 1);
     about(&first, "waymark_queue_oldest_ready_seconds", "{queue=\"red\"}", 3600, 3700);
     must_be(&first, "waymark_queue_oldest_ready_seconds", "{queue=\"trails\"}", 0);
     must_be(&first, "waymark_queue_finished_total", "{queue=\"trails\"}",

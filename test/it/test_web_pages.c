@@ -11,9 +11,9 @@ enum { SOON_MS = 20000, LARGE = 3 << 20 };
 #define EVIL "E'<script>alert(\"x\")</script>''&%%\\u202e\\u0001'"
 #define TAME "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;&#39;&amp;%\xe2\x80\xae "
 
-static const char *const pages[] = {"",       "/jobs",     "/dead",     "/lanes",    "/rates",
-                                    "/cron",  "/instances", "/athletes", "/database", "/audit",
-                                    "/jobs?state=dead", "/jobs?state=done"};
+static const char *const pages[] = {
+    "",           "/jobs",     "/dead",     "/lanes", "/rates",           "/cron",
+    "/instances", "/athletes", "/database", "/audit", "/jobs?state=dead", "/jobs?state=done"};
 
 static struct it_proc *serve(struct it_db *db, struct browser *b)
 {
@@ -86,24 +86,23 @@ static void add_jobs(struct it_db *db)
 
 static void add_others(struct it_db *db)
 {
-    it_exec(db,
-            "INSERT INTO q.rate (name, cap15, capday, paused_until) VALUES (" EVIL
-            ", 0, 0, now() + interval '1 h');"
-            "INSERT INTO q.cron (name, spec, minutes, hours, days, months, weekdays, any_day, "
-            "any_hour, queue, kind, next_at, problem, paused) SELECT " EVIL " || i, " EVIL
-            ", '{0}', '{0}', '{1}', '{1}', '{0}', false, false, " EVIL ", " EVIL
-            ", 'infinity', CASE i WHEN 1 THEN " EVIL " END, i = 2 FROM generate_series(1, 3) i;"
-            "INSERT INTO q.pause (queue, kind, tenant) VALUES (" EVIL ", NULL, NULL), (" EVIL
-            ", " EVIL ", NULL), ('red', NULL, 7);"
-            "INSERT INTO q.instance (host, place, pid, pid_started, version, queue, slots, "
-            "draining, beat_at) VALUES (" EVIL ", 'elsewhere', 1, 1, " EVIL ", " EVIL
-            ", 3, true, now()), ('b', 'elsewhere', 1, 1, '0.0.1', 'red', 1, false, now() - "
-            "interval '1 h');"
-            "INSERT INTO q.audit (who, command, filter, jobs, complete) VALUES (" EVIL ", " EVIL
-            ", jsonb_build_object('a', " EVIL " ), 5, false);"
-            "INSERT INTO athletes (id, backfill_status) VALUES (7, 'not_started');"
-            "SELECT it.scene();"
-            "UPDATE routes SET display_name = replace(" EVIL ", E'\\u0001', ' ') || id");
+    it_exec(db, "INSERT INTO q.rate (name, cap15, capday, paused_until) VALUES (" EVIL
+                ", 0, 0, now() + interval '1 h');"
+                "INSERT INTO q.cron (name, spec, minutes, hours, days, months, weekdays, any_day, "
+                "any_hour, queue, kind, next_at, problem, paused) SELECT " EVIL " || i, " EVIL
+                ", '{0}', '{0}', '{1}', '{1}', '{0}', false, false, " EVIL ", " EVIL
+                ", 'infinity', CASE i WHEN 1 THEN " EVIL " END, i = 2 FROM generate_series(1, 3) i;"
+                "INSERT INTO q.pause (queue, kind, tenant) VALUES (" EVIL ", NULL, NULL), (" EVIL
+                ", " EVIL ", NULL), ('red', NULL, 7);"
+                "INSERT INTO q.instance (host, place, pid, pid_started, version, queue, slots, "
+                "draining, beat_at) VALUES (" EVIL ", 'elsewhere', 1, 1, " EVIL ", " EVIL
+                ", 3, true, now()), ('b', 'elsewhere', 1, 1, '0.0.1', 'red', 1, false, now() - "
+                "interval '1 h');"
+                "INSERT INTO q.audit (who, command, filter, jobs, complete) VALUES (" EVIL ", " EVIL
+                ", jsonb_build_object('a', " EVIL " ), 5, false);"
+                "INSERT INTO athletes (id, backfill_status) VALUES (7, 'not_started');"
+                "SELECT it.scene();"
+                "UPDATE routes SET display_name = replace(" EVIL ", E'\\u0001', ' ') || id");
 }
 
 static void every_page_of_an_empty_queue(void **state)

@@ -64,8 +64,8 @@ static void settings_are_taken_over(void **state)
     (void)state;
     struct it_db *db = it_db_new();
     char *path = load_file("reload.toml", "[admin]\nsecret = \"one\"\n");
-    struct it_proc *p = it_serve(db, IT_LIST(LOCAL, it_format("WAYMARK_CONFIG=%s", path),
-                                             "WAYMARK_PROCESSOR_POLL=1h"));
+    struct it_proc *p = it_serve(
+        db, IT_LIST(LOCAL, it_format("WAYMARK_CONFIG=%s", path), "WAYMARK_PROCESSOR_POLL=1h"));
     const char *at = http_address(p, "admin");
     logs_in(at, "one", 303);
     const char *said = reload(p, "[admin]\nsecret = \"one\"\n", AGAIN);
@@ -170,11 +170,11 @@ static void follow(const char *name, bool watchdog)
     int fd = notify_socket(name);
     unsigned dogs = 0;
     char *path = load_file("reload.toml", "");
-    struct it_proc *p =
-        it_start(db, IT_LIST(it_format("NOTIFY_SOCKET=%s", name), "WATCHDOG_USEC=200000",
-                             it_format("WAYMARK_CONFIG=%s", path),
-                             watchdog ? "LANG=C" : "WATCHDOG_PID=1"),
-                 IT_LIST("serve"));
+    struct it_proc *p = it_start(
+        db,
+        IT_LIST(it_format("NOTIFY_SOCKET=%s", name), "WATCHDOG_USEC=200000",
+                it_format("WAYMARK_CONFIG=%s", path), watchdog ? "LANG=C" : "WATCHDOG_PID=1"),
+        IT_LIST("serve"));
     assert_true(strncmp(told(fd, &dogs), "READY=1\n", 8) == 0);
     assert_int_equal(dogs, 0);
     it_wait_for(p, "waymark is running", SOON_MS);
@@ -232,8 +232,7 @@ static int activate(char **argv)
         if (fd != 3 + n)
             return 1;
         size_t used = strlen(names);
-        snprintf(names + used, sizeof(names) - used, "%s%.*s", used ? ":" : "",
-                 (int)len - bad, p);
+        snprintf(names + used, sizeof(names) - used, "%s%.*s", used ? ":" : "", (int)len - bad, p);
         p += len + (p[len] == ':');
     }
     snprintf(pid, sizeof(pid), "%d", (int)getpid());
@@ -260,7 +259,8 @@ static void sockets_are_taken_over(void **state)
 {
     (void)state;
     struct it_db *db = it_db_new();
-    struct it_proc *p = activated(db, IT_LIST(HTTP, ADMIN, SECRET), "other:admin:http:http", "self");
+    struct it_proc *p =
+        activated(db, IT_LIST(HTTP, ADMIN, SECRET), "other:admin:http:http", "self");
     it_wait_for(p, "waymark is running", SOON_MS);
     const char *all = it_errors(p);
     assert_int_equal(times_in(all, "msg=\"listening\" listener=http address=127.0.0.1:"), 2);
@@ -303,8 +303,10 @@ int main(int argc, char **argv)
     if (argc > 4 && strcmp(argv[1], "activate") == 0)
         return activate(argv);
     const struct CMUnitTest tests[] = {
-        IT_TEST(settings_are_taken_over), IT_TEST(an_invalid_file_changes_nothing),
-        IT_TEST(systemd_is_told),         IT_TEST(sockets_are_taken_over),
+        IT_TEST(settings_are_taken_over),
+        IT_TEST(an_invalid_file_changes_nothing),
+        IT_TEST(systemd_is_told),
+        IT_TEST(sockets_are_taken_over),
         IT_TEST(sockets_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);

@@ -109,11 +109,10 @@ static void test_ages(void **state)
         double s;
         const char *want;
     } row[] = {
-        {NAN, "–"},          {-5, "0 ms"},        {0, "0 ms"},
-        {0.0124, "12 ms"},   {1, "1.0 s"},        {9.94, "9.9 s"},
-        {10, "10 s"},        {119.4, "119 s"},    {120, "2 min"},
-        {7199, "120 min"},   {7200, "2 h"},       {48 * 3600 - 1, "48 h"},
-        {48 * 3600, "2 d"},  {8640000, "100 d"},  {INFINITY, "inf d"},
+        {NAN, "–"},         {-5, "0 ms"},       {0, "0 ms"},         {0.0124, "12 ms"},
+        {1, "1.0 s"},       {9.94, "9.9 s"},    {10, "10 s"},        {119.4, "119 s"},
+        {120, "2 min"},     {7199, "120 min"},  {7200, "2 h"},       {48 * 3600 - 1, "48 h"},
+        {48 * 3600, "2 d"}, {8640000, "100 d"}, {INFINITY, "inf d"},
     };
     struct buf b = {0};
     for (size_t i = 0; i < COUNT_OF(row); i++) {
@@ -137,10 +136,10 @@ static void test_counts(void **state)
         {-1, "−1"},
         {-1000000, "−1" NARROW "000" NARROW "000"},
         {1234567, "1" NARROW "234" NARROW "567"},
-        {INT64_MAX, "9" NARROW "223" NARROW "372" NARROW "036" NARROW "854" NARROW "775" NARROW
-                    "807"},
-        {INT64_MIN, "−9" NARROW "223" NARROW "372" NARROW "036" NARROW "854" NARROW
-                    "775" NARROW "808"},
+        {INT64_MAX,
+         "9" NARROW "223" NARROW "372" NARROW "036" NARROW "854" NARROW "775" NARROW "807"},
+        {INT64_MIN,
+         "−9" NARROW "223" NARROW "372" NARROW "036" NARROW "854" NARROW "775" NARROW "808"},
     };
     struct buf b = {0};
     for (size_t i = 0; i < COUNT_OF(row); i++) {
@@ -229,10 +228,14 @@ static void test_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_escaped), cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_very_long),       cmocka_unit_test(test_conversions),
-        cmocka_unit_test(test_ages),            cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_urls),            cmocka_unit_test(test_an_empty_table),
+        cmocka_unit_test(test_what_is_escaped),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_very_long),
+        cmocka_unit_test(test_conversions),
+        cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_an_empty_table),
         cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
