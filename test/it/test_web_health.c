@@ -45,6 +45,17 @@ static void allow_connections(const struct it_db *db, bool yes)
         it_format("ALTER DATABASE %s ALLOW_CONNECTIONS %s", db->name, yes ? "true" : "false"));
 }
 
+static void signal_sessions(struct it_db *db, const char *program, int signum)
+{
+    PGresult *res = it_query(db,
+                             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                             "AND application_name = '%s'",
+                             program);
+    assert_true(PQntuples(res) > 0);
+    for (int i = 0; i < PQntuples(res); i++)
+        assert_int_equal(kill((pid_t)atoi(PQgetvalue(res, i, 0)), signum), 0);
+}
+
 /* One thing after the other breaks, is named alone, and is forgotten when it works again. A row
  * that is locked keeps the heartbeats waiting meanwhile, which takes its time to matter. */
 static void what_fails_is_named(void **state)
@@ -71,7 +82,13 @@ static void what_fails_is_named(void **state)
     allow_connections(db, true);
     must_fail(at, "", SOON_MS);
 
-    it_pause_ms(locked_ms + BEAT_OLD_MS - it_now_ms());
+    signal_sessions(db, "waymark-web", SIGSTOP); /* it hangs, and hangs up on nobody */
+    assert_string_equal(failing(at), "database");
+    signal_sessions(db, "waymark-web", SIGCONT);
+    must_fail(at, "", SOON_MS);
+
+    if (it_now_ms() < locked_ms + BEAT_OLD_MS)
+        it_pause_ms(locked_ms + BEAT_OLD_MS - it_now_ms());
     must_fail(at, "heartbeat", SOON_MS);
     PQfinish(lock);
     must_fail(at, "", SOON_MS);
@@ -118,10 +135,14 @@ static void the_database_goes_and_comes(void **state)
     const char *at = http_address(p, "admin");
     must_fail(at, "", SOON_MS);
     pg_cluster_halt(it_cluster(), SIGINT);
-    must_fail(at, "database listen", SOON_MS);
     http_is(http_ask(at, "GET", "/admin/login", NULL, NULL), 200);
-    struct browser b = {.address = at};
-    http_is(http_login(&b, "open sesame"), 503);
+    int fd = http_connect(at); /* waits as long as what comes next */
+    http_send(fd, "POST /admin/login HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                  "application/x-www-form-urlencoded\r\nContent-Length: 20\r\n\r\n"
+                  "secret=open%20sesame");
+    must_fail(at, "database listen", SOON_MS);
+    assert_non_null(strstr(http_until(fd, "</html>", SOON_MS), "HTTP/1.1 503 "));
+    close(fd);
     pg_cluster_resume(it_cluster());
     must_fail(at, "", SOON_MS);
     PQreset(db->pg);

@@ -119,9 +119,9 @@ static void without_the_database(void **state)
     struct it_proc *p = serve(db, &at);
     scrape(&first, at);
     pg_cluster_halt(it_cluster(), SIGINT);
-    struct http_answer a = http_ask(at, "GET", "/metrics", NULL, NULL);
-    assert_true(a.ms < 9000);
+    int64_t begun = it_now_ms();
     scrape(&second, at);
+    assert_true(it_now_ms() - begun < 9000);
     must_be(&second, "waymark_database_up", "", 0);
     must_be(&second, "waymark_ready", "", 0);
     assert_null(prom_family(&second, "waymark_queue_jobs"));
