@@ -146,8 +146,12 @@ struct web_mount {
 };
 
 /* web_session.c: who asks. */
-/* SHA-256 of the cookie's token, as a parameter of SQL_web_session; false: there is no cookie. */
-bool web__session_token(struct httpd_req *r, unsigned char hash[32]);
+/* What is kept of a token: SHA-256 of it and of the secret that the configuration gives, so that a
+ * login ends when that changes. */
+void web__session_hash(const struct web *w, const unsigned char token[WEB_TOKEN_BYTES],
+                       unsigned char hash[32]);
+/* That of the cookie, as a parameter of SQL_web_session; false: there is no cookie. */
+bool web__session_token(const struct web *w, struct httpd_req *r, unsigned char hash[32]);
 /* The form token that belongs to that session: 32 hex digits and NUL. */
 void web__session_csrf(struct httpd_req *r, char out[33]);
 void web__sha256(const unsigned char *p, size_t n, unsigned char hash[32]);

@@ -344,7 +344,7 @@ void web__action_post(struct httpd_req *r, void *ctx)
         }
         return;
     }
-    if (!web__session_token(r, token)) {
+    if (!web__session_token(w, r, token)) {
         httpd_redirect(r, "/admin/login");
         return;
     }

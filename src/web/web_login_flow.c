@@ -115,7 +115,7 @@ static enum flow_next login_note(struct flow *f)
     if (x->right) {
         unsigned char hash[32];
         CHECK(RAND_bytes(x->token, sizeof(x->token)) == 1);
-        web__sha256(x->token, sizeof(x->token), hash);
+        web__session_hash(x->w, x->token, hash);
         db_add(&x->u, &SQL_web_session_add);
         db_p_span(&x->u, (struct span){(const char *)hash, sizeof(hash)});
         db_p_text(&x->u, x->address);

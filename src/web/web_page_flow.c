@@ -165,7 +165,7 @@ void web__page_get(struct httpd_req *r, void *ctx)
     x->r = r;
     web__flow_began(m->web);
     take_view(&x->v, m, r, x->f.arena);
-    if (!web__session_token(r, x->token)) {
+    if (!web__session_token(m->web, r, x->token)) {
         x->r = NULL;
         to_login(r, x->v.path);
         flow_cancel(&x->f);
@@ -325,7 +325,7 @@ void web__live_get(struct httpd_req *r, void *ctx)
     const struct web_mount *m = ctx;
     unsigned char token[32];
     bool busy = m->web->live >= WEB_LIVE_MAX || m->web->draining;
-    if (!web__session_token(r, token) || busy) {
+    if (!web__session_token(m->web, r, token) || busy) {
         live_refuse(r, busy);
         return;
     }

@@ -48,13 +48,24 @@ void web__sha256(const unsigned char *p, size_t n, unsigned char hash[32])
     CHECK(EVP_Digest(p, n, hash, NULL, EVP_sha256(), NULL) == 1);
 }
 
-bool web__session_token(struct httpd_req *r, unsigned char hash[32])
+void web__session_hash(const struct web *w, const unsigned char token[WEB_TOKEN_BYTES],
+                       unsigned char hash[32])
+{
+    struct buf both = {0};
+    buf_put(&both, token, WEB_TOKEN_BYTES);
+    buf_puts(&both, w->conf.admin_secret ? w->conf.admin_secret : "");
+    web__sha256((const unsigned char *)both.p, both.n, hash);
+    OPENSSL_cleanse(both.p, both.n);
+    buf_done(&both);
+}
+
+bool web__session_token(const struct web *w, struct httpd_req *r, unsigned char hash[32])
 {
     unsigned char token[WEB_TOKEN_BYTES];
     if (!token_of(r, token)) {
         return false;
     }
-    web__sha256(token, sizeof(token), hash);
+    web__session_hash(w, token, hash);
     return true;
 }
 

@@ -230,11 +230,13 @@ static void cookies_are_kept_close(void **state)
                                     "command = 'login'"),
                         "admin@127.0.0.1 admin@192.0.2.7");
     /* What the browser holds is not what the database keeps. */
-    const char *param[] = {strchr(b.cookie, '=') + 1};
-    PGresult *res = it_ask(db,
-                           "SELECT count(*) FILTER (WHERE token = decode($1, 'hex')), count(*) "
-                           "FILTER (WHERE token = sha256(decode($1, 'hex'))) FROM web.session",
-                           1, param);
+    const char *param[] = {strchr(b.cookie, '=') + 1, GIVEN};
+    PGresult *res =
+        it_ask(db,
+               "SELECT count(*) FILTER (WHERE token = decode($1, 'hex')), count(*) "
+               "FILTER (WHERE token = sha256(decode($1, 'hex') || convert_to($2, 'UTF8')))"
+               " FROM web.session",
+               2, param);
     assert_string_equal(PQgetvalue(res, 0, 0), "0");
     assert_string_equal(PQgetvalue(res, 0, 1), "1");
     it_serve_stop(p);

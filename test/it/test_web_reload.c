@@ -67,7 +67,8 @@ static void settings_are_taken_over(void **state)
     struct it_proc *p = it_serve(
         db, IT_LIST(LOCAL, it_format("WAYMARK_CONFIG=%s", path), "WAYMARK_PROCESSOR_POLL=1h"));
     const char *at = http_address(p, "admin");
-    logs_in(at, "one", 303);
+    struct browser early = http_logged_in(at, "one");
+    http_is(http_get(&early, "/admin"), 200);
     const char *said = reload(p, "[admin]\nsecret = \"one\"\n", AGAIN);
     must_say(said, "taken_over=nothing needs_a_restart=nothing");
 
@@ -79,6 +80,7 @@ static void settings_are_taken_over(void **state)
     must_say(said, "needs_a_restart=processor.concurrency");
     logs_in(at, "one", 401);
     logs_in(at, "two", 303);
+    http_is(http_get(&early, "/admin"), 303); /* who came in by the old one is out */
     it_wait_for(p, "level=debug", SOON_MS);
     /* What no trigger told of is found by looking, every second now. */
     it_exec(db, "SELECT it.scene()");

@@ -216,7 +216,6 @@ async function inRounds(measure) {
 }
 
 const pick = (samples, field) => Object.fromEntries(Object.entries(samples).map(([k, v]) => [k, v.map((x) => x[field])]));
-let singleRates = null; // Waymark's, one instance, for the part "instances"
 
 async function batchPart() {
     for (const n of quick ? [20000] : [20000, 100000]) {
@@ -226,9 +225,6 @@ async function batchPart() {
             compare(`batch_x${many}_${n}`, pick(samples, 'rate'), { unit: 'jobs/s', atLeast: 1.3, aim: 2 });
             const us = Object.entries(pick(samples, 'clientUs')).map(([k, v]) => `${k} ${number(median(v))}`);
             say(`    CPU of the clients, us a job: ${us.join(', ')}`);
-            if (many === 1) {
-                singleRates = { n, rates: samples.waymark.map((x) => x.rate) };
-            }
         }
     }
 }
@@ -406,11 +402,9 @@ async function idlePart() {
 async function instancesPart() {
     const n = quick ? 20000 : 100000, four = [], shares = [];
     heading(`four instances of Waymark on one queue, ${n.toLocaleString('en-US')} jobs`);
-    const single = singleRates?.n === n ? singleRates.rates : [];
+    const single = [];
     for (let r = 0; r < rounds; r++) {
-        if (single.length <= r) {
-            single.push((await throughput(waymark, 1, n, waymarkBatch)).rate);
-        }
+        single.push((await throughput(waymark, 1, n, waymarkBatch)).rate); // beside the four: the machine changes its mind
         const x = await throughput(waymark, 4, n, waymarkBatch);
         four.push(x.rate);
         shares.push(...x.shares.map((k) => (100 * k) / n), ...Array(4 - x.shares.length).fill(0));

@@ -13,11 +13,13 @@ static struct {
     char csrf[33];
 } seen;
 
+static struct web web; /* all that is asked of it is whether the configuration gives a secret */
+
 static void look(struct httpd_req *r, void *ctx)
 {
     (void)ctx;
     memset(&seen, 0, sizeof(seen));
-    seen.there = web__session_token(r, seen.hash);
+    seen.there = web__session_token(&web, r, seen.hash);
     web__session_csrf(r, seen.csrf);
     seen.from_here = web__session_is_from_here(r);
     seen.own = web__session_is_own_form(r, httpd_query(r, "csrf"));
@@ -82,6 +84,10 @@ static void test_tokens(void **state)
     web__sha256(token, sizeof(token), want);
     ask_with(g, "", "Cookie: waymark_admin=" TOKEN "\r\n");
     assert_memory_equal(seen.hash, want, sizeof(want));
+    web.conf.admin_secret = "another";
+    ask_with(g, "", "Cookie: waymark_admin=" TOKEN "\r\n");
+    assert_memory_not_equal(seen.hash, want, sizeof(want));
+    web.conf.admin_secret = NULL;
     rig_free(g);
 }
 
