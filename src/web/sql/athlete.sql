@@ -1,6 +1,6 @@
 -- One athlete: activities, those left to match, jobs by state, and how fast the athlete's jobs ended in the last ten minutes.
 -- $1 bigint id
-SELECT a.backfill_status, a.created_at, s.n, s.left_over, j.ready, j.waiting, j.running, j.blocked,
+SELECT a.backfill_status::text, a.created_at, s.n, s.left_over, j.ready, j.waiting, j.running, j.blocked,
        (SELECT count(*) FROM q.dead WHERE tenant = a.id), d.n::float8 / 600, s.first, s.last
 FROM athletes a
 CROSS JOIN LATERAL (

@@ -1,5 +1,5 @@
 -- Athletes with what is left to match, the most first.
-SELECT a.id, a.backfill_status, s.n, s.left_over, coalesce(k.n, 0)
+SELECT a.id, a.backfill_status::text, s.n, s.left_over, coalesce(k.n, 0)
 FROM (SELECT id, backfill_status FROM athletes ORDER BY id LIMIT 1000) a
 CROSS JOIN LATERAL (
     SELECT count(*) AS n, count(*) FILTER (WHERE t.activity_id IS NULL) AS left_over
