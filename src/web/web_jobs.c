@@ -127,7 +127,7 @@ void web__jobs_draw(struct web_view *v, struct buf *b)
         }
         web__text_cell(v, b, 1, i, L_LANE);
         web__age_cell(b, web__f64(v, 1, i, L_AGE));
-        web__text_cell(v, b, 1, i, L_ERROR);
+        web__error_cell(v, b, 1, i, L_ERROR);
     }
     web__end_table(b);
     if (n == SHOWN) {
@@ -290,10 +290,7 @@ static void timeline(const struct web_view *v, struct buf *b)
         }
         web__age_cell(b, web__f64(v, CALL_TRIES, i, 4));
         web__text_cell(v, b, CALL_TRIES, i, 5);
-        web__cell(b);
-        if (!db_is_null(v->u, CALL_TRIES, i, 6)) {
-            web__html(b, "<span class=\"error\">%s</span>", web__str(v, CALL_TRIES, i, 6));
-        }
+        web__error_cell(v, b, CALL_TRIES, i, 6);
     }
     web__end_table(b);
 }
