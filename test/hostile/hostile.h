@@ -42,12 +42,16 @@ struct attacker {
     uint64_t seed;
 };
 unsigned hostile_chance(struct attacker *a, unsigned below);
-/* The test fails with it at its end. */
+/* Written down for the test, which fails with it at its end. */
 void hostile_problem(struct storm *s, const char *fmt, ...) IT_PRINTF(2, 3);
 
 /* ---- net.c: -1, 0 or false when the other side is gone, which is no problem of ours -----------
  */
 
+/* Where that `serve` listens. This and the next are for the thread of the test. */
+void hostile_find(struct storm *s, struct it_proc *p);
+/* A session, and its cookie. */
+void hostile_log_in(struct storm *s, struct it_db *db);
 int hostile_connect(struct storm *s, int listener, const char *from);
 bool hostile_send(int fd, const void *p, size_t n);
 bool hostile_say(int fd, const char *fmt, ...) IT_PRINTF(2, 3);

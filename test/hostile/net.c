@@ -23,6 +23,26 @@ void hostile_problem(struct storm *s, const char *fmt, ...)
     va_end(args);
 }
 
+void hostile_find(struct storm *s, struct it_proc *p)
+{
+    for (int i = 0; i < HOSTILE_LISTENERS; i++) {
+        const char *address = it_address(p, i == HOSTILE_ADMIN ? "admin" : "http");
+        s->at[i].sin_family = AF_INET;
+        s->at[i].sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
+        s->at[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
+}
+
+void hostile_log_in(struct storm *s, struct it_db *db)
+{
+    const char *token = it_text(db, "SELECT encode(sha256(random()::text::bytea), 'hex')");
+    it_exec(db,
+            "INSERT INTO web.session (token, address, expires_at)"
+            " VALUES (sha256(decode('%s', 'hex')), 'a test', now() + interval '1 day')",
+            token);
+    snprintf(s->cookie, sizeof(s->cookie), "waymark_admin=%s", token);
+}
+
 int hostile_connect(struct storm *s, int listener, const char *from)
 {
     const struct timeval patience = {.tv_sec = 2};
