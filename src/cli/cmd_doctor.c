@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 /* LIMIT_MS: then what is not there yet is given up. GRACE_MS: the database's part lets go. */
-enum { LIMIT_MS = 12000, GRACE_MS = 1500, ITEMS = 6 };
+enum { LIMIT_MS = 12000, GRACE_MS = 1500, ITEMS = 7 };
 
 struct doctor;
 struct item {
@@ -44,6 +44,10 @@ static void look_at_temp(struct doctor *d)
 static void look_at_host(struct doctor *d)
 {
     doctor__look_at_limits(&d->f.limits);
+}
+
+static void look_at_file(struct doctor *d)
+{
     doctor__look_at_file(&d->f.conf.file);
 }
 
@@ -157,6 +161,7 @@ static void start(struct doctor *d)
     start_item(d, &d->item[3], look_at_http, &f->http_done);
     start_item(d, &d->item[4], look_at_admin, &f->admin_done);
     start_item(d, &d->item[5], look_at_cluster, &f->cluster_done);
+    start_item(d, &d->item[6], look_at_file, &f->conf.looked);
     if (f->conf.has_url)
         ask_database(d, config_str(d->c->config, "database.url"),
                      f->conf.has_direct ? config_str(d->c->config, "database.direct_url") : NULL);

@@ -19,12 +19,12 @@ static void read_port(struct span text, struct doctor_port *p)
 
 void doctor__read_ports(const char *list, struct doctor_ports *p)
 {
-    while (list && *list) {
+    if (!list || strcmp(list, "off") == 0)
+        return;
+    while (*list) {
         struct span text = span_trim((struct span){list, strcspn(list, ",")});
         list += strcspn(list, ",");
         list += *list == ',';
-        if (text.n == 0 || span_is(text, "off"))
-            continue;
         if (p->n == DOCTOR_PORTS_MAX)
             p->left_out++;
         else

@@ -50,6 +50,7 @@ void doctor__look_at_disk(struct doctor_disk *d)
     struct statfs kind;
     if (!d->dir)
         return;
+    FAULT_POINT("doctor_disk");
     find_place(d);
     if (statvfs(d->place, &room) != 0 || statfs(d->place, &kind) != 0) {
         d->errnum = errno;
@@ -182,9 +183,10 @@ static enum doctor_scope scope_v4(uint32_t ip)
         return DOCTOR_SCOPE_ANY;
     if (ip >> 24 == 127)
         return DOCTOR_SCOPE_LOOPBACK;
-    /* RFC 1918, RFC 6598, RFC 3927 */
+    /* RFC 1918, RFC 6598, RFC 3927, RFC 5737 */
     bool private = ip >> 24 == 10 || ip >> 20 == 0xac1 || ip >> 16 == 0xc0a8 ||
-                   ip >> 22 == 0x64400000u >> 22 || ip >> 16 == 0xa9fe;
+                   ip >> 22 == 0x64400000u >> 22 || ip >> 16 == 0xa9fe || ip >> 8 == 0xc00002 ||
+                   ip >> 8 == 0xc63364 || ip >> 8 == 0xcb0071;
     return private ? DOCTOR_SCOPE_PRIVATE : DOCTOR_SCOPE_PUBLIC;
 }
 
@@ -198,8 +200,10 @@ enum doctor_scope doctor__scope(const struct sockaddr_storage *at)
         return DOCTOR_SCOPE_LOOPBACK;
     if (IN6_IS_ADDR_UNSPECIFIED(six))
         return DOCTOR_SCOPE_ANY;
-    /* RFC 4193, RFC 4291 */
-    bool private = (six->s6_addr[0] & 0xfe) == 0xfc || IN6_IS_ADDR_LINKLOCAL(six);
+    /* RFC 4193, RFC 4291, RFC 3849 */
+    static const uint8_t examples[] = {0x20, 0x01, 0x0d, 0xb8};
+    bool private = memcmp(six->s6_addr, examples, sizeof(examples)) == 0 ||
+                   (six->s6_addr[0] & 0xfe) == 0xfc || IN6_IS_ADDR_LINKLOCAL(six);
     return private ? DOCTOR_SCOPE_PRIVATE : DOCTOR_SCOPE_PUBLIC;
 }
 

@@ -45,7 +45,7 @@ static void print_line(struct doctor_verdict *v, const char *name, int width, si
            colour ? "\033[0m" : "", width, name, text_tame(v->finding), v->remedy[0] ? ": " : "",
            text_tame(v->remedy));
     if (more > 0)
-        printf(" (and %zu checks more)", more);
+        printf(" (and %zu more check%s)", more, more == 1 ? "" : "s");
     putchar('\n');
 }
 

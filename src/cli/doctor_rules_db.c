@@ -295,7 +295,9 @@ void doctor__check_connections(const struct doctor_facts *f, struct doctor_verdi
     const struct doctor_db *d = &f->db;
     if (doctor__unknown(d, &d->load, v))
         return;
-    long long need = (long long)f->conf.connections + 2, left = (long long)(d->room - d->in_use);
+    enum { OTHERS = 4 }; /* two for pages, the heartbeat, the one that listens */
+    long long need = (long long)f->conf.connections + OTHERS,
+              left = (long long)(d->room - d->in_use);
     static const char remedy[] =
         "raise max_connections of the server, or lower [database] connections";
     if ((d->role_limit >= 0 && d->role_limit < need) ||

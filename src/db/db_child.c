@@ -132,6 +132,9 @@ int db__child_start(struct db__child *x, struct loop *l, const struct db__child_
     int fd = open(how->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_sys(err, errno, "opening %s", how->log);
+    /* Root may have made it just now; later the user itself may be who starts the server. */
+    if (how->switch_user)
+        (void)!fchown(fd, how->uid, how->gid);
     op_init(&x->op, l, on_cancel);
     op_begin(&x->op);
     CHECK(uv_timer_init(loop_uv(l), &x->patience) == 0);

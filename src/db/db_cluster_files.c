@@ -145,9 +145,10 @@ int db__cluster_find_programs(struct db_cluster *c, const char *given, struct er
 int db__cluster_choose_user(struct db_cluster *c, struct err *err)
 {
     struct stat st;
-    bool exists = stat(c->data, &st) == 0;
     c->uid = geteuid();
     c->gid = getegid();
+    /* As root even an empty folder tells who is to have it: the service's user, with systemd. */
+    bool exists = stat(c->data, &st) == 0 || (c->uid == 0 && stat(c->dir, &st) == 0);
     if (c->uid != 0) {
         if (!exists || st.st_uid == c->uid)
             return 0;

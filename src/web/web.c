@@ -1,7 +1,7 @@
 /* Opening, mounting, closing. */
 #include "web/internal.h"
 
-#include "admin_files.h"
+#include "web_files.h"
 
 enum { LAG_MS = 100 };
 
@@ -101,7 +101,7 @@ const struct web_page web__pages[] = {
 };
 const size_t web__page_count = COUNT_OF(web__pages);
 
-static const struct httpd_files admin_files = {.file = FILES_admin};
+static const struct httpd_files admin_files = {.file = FILES_web};
 
 static void front_page(struct httpd_req *r, void *ctx)
 {

@@ -55,10 +55,14 @@ static void plain(struct buf *b, const char *name, const char *type, const char 
 static double stat_field(const char *text, int field)
 {
     const char *p = strrchr(text, ')'); /* the name may hold anything */
+    double value = 0;
     for (int i = 2; p && i < field; i++) {
         p = strchr(p + 1, ' ');
     }
-    return p ? strtod(p + 1, NULL) : 0;
+    if (p && span_to_f64((struct span){p + 1, strcspn(p + 1, " \n")}, &value) != 0) {
+        value = 0;
+    }
+    return value;
 }
 
 static size_t read_small(const char *path, char *out, size_t size)

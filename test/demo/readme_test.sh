@@ -91,7 +91,8 @@ cd "$box/work"
 service=$!
 wait_for_service "$box/service.log" $service
 DATABASE_URL=$("$waymark" status --json | sed -n 's/^{"database":"\([^"]*\)".*/\1/p')
-export DATABASE_URL
+RESTORED_URL=${DATABASE_URL/dbname=waymark/dbname=restored}
+export DATABASE_URL RESTORED_URL
 
 # ---- the blocks ---------------------------------------------------------------------------------------------
 

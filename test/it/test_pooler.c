@@ -158,6 +158,44 @@ static void it_goes_away_and_comes_back(void **state)
     stop_pooler(pooler, SIGINT);
 }
 
+/* ---- what waymark doctor says of it -------------------------------------------------------- */
+
+static void says(struct it_db *db, const char *const *env, int status, const char *what)
+{
+    struct it_result r = it_run(db, env, IT_LIST("doctor"));
+    if (r.status == status && strstr(r.out, what) != NULL)
+        return;
+    print_error("%s%s", r.out, r.err);
+    fail_msg("status %d, wanted %d and \"%s\"", r.status, status, what);
+}
+
+static void doctor_sees_it(void **state)
+{
+    (void)state;
+    struct it_db *db = it_db_new(), *other = it_db_new();
+    pid_t pooler = start_pooler(db);
+    wait_for_pooler(db);
+    const char *url = it_format("POSTGRES_CONNECTION_STRING=%s", pooled_url(db));
+    const char *http = "WAYMARK_HTTP_LISTEN=off", *admin = "WAYMARK_ADMIN_LISTEN=off";
+    const char *direct = it_format("WAYMARK_DATABASE_DIRECT_URL=%s", db->url);
+    /* fsync is off in the cluster of the tests, so it is never quite well. */
+    says(db, IT_LIST(url, http, admin), 1,
+         "FAIL     LISTEN and NOTIFY           a notification does not arrive");
+    says(db, IT_LIST(url, direct, http, admin), 1, "\n1 FAIL, 0 warn");
+    says(db, IT_LIST(url, direct, http, admin), 1,
+         "ok       url and direct_url          both lead to the same database");
+    says(db, IT_LIST(url, it_format("WAYMARK_DATABASE_DIRECT_URL=%s", other->url), http, admin), 1,
+         "FAIL     url and direct_url          url and direct_url lead to different");
+    says(db, IT_LIST(url, it_format("WAYMARK_DATABASE_DIRECT_URL=%s", pooled_url(db)), http, admin),
+         1, "[database] direct_url seems to lead to a pooler");
+    nothing_leaks(db);
+    stop_pooler(pooler, SIGINT);
+    says(db, IT_LIST(url, direct, http, admin), 1,
+         "FAIL     url and direct_url          [database] url: ");
+}
+
+/* ---- LISTEN through it ---------------------------------------------------------------------- */
+
 static struct it_proc *start_worker(struct it_db *db, const char *listen_url)
 {
     struct it_proc *p = it_start_program(QUEUE_WORKER, db, NULL,
@@ -210,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IT_TEST(a_history_through_it),
         IT_TEST(it_goes_away_and_comes_back),
+        IT_TEST(doctor_sees_it),
         IT_TEST(listening_through_it_is_noticed),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);

@@ -7,4 +7,4 @@ WITH old AS (
 ), said AS (
     INSERT INTO q.audit (who, command, filter, jobs) VALUES ('admin@' || $2, 'login', '{}', 0)
 )
-INSERT INTO web.session (token, address, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))
+INSERT INTO web.session (token, address, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3::integer))

@@ -426,7 +426,9 @@ static void test_scopes(void **state)
         {"169.254.1.1:1", DOCTOR_SCOPE_PRIVATE},
         {"[fd00::1]:1", DOCTOR_SCOPE_PRIVATE},
         {"[fe80::1]:1", DOCTOR_SCOPE_PRIVATE},
-        {"[2001:db8::1]:1", DOCTOR_SCOPE_PUBLIC},
+        {"[2001:db8::1]:1", DOCTOR_SCOPE_PRIVATE},
+        {"203.0.113.9:1", DOCTOR_SCOPE_PRIVATE},
+        {"[2606:4700::1]:1", DOCTOR_SCOPE_PUBLIC},
         {"9.9.9.9:1", DOCTOR_SCOPE_PUBLIC},
     };
     for (size_t i = 0; i < COUNT_OF(row); i++) {

@@ -370,6 +370,25 @@ static void test_closed_parent(void **state)
     place_free(p);
 }
 
+/* As a package leaves it: the service's own user is to run the server, also for root's commands. */
+static void test_folder_of_a_user(void **state)
+{
+    (void)state;
+    const struct passwd *pw = getpwnam("nobody");
+    if (geteuid() != 0 || pw == NULL)
+        skip();
+    struct place *p = place_new("db");
+    struct stat st;
+    assert_int_equal(mkdir(p->dir, 0700), 0);
+    assert_int_equal(chown(p->dir, pw->pw_uid, pw->pw_gid), 0);
+    struct op op = start(p, NULL);
+    assert_ok(&op);
+    assert_int_equal(stat(path_in(p, "pgdata"), &st), 0);
+    assert_int_equal(st.st_uid, pw->pw_uid);
+    stop(p);
+    place_free(p);
+}
+
 static void test_cancelled_start(void **state)
 {
     (void)state;
@@ -413,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_crash_is_mended),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_closed_parent),
+        cmocka_unit_test(test_folder_of_a_user),
         cmocka_unit_test(test_cancelled_start),
     };
     log_init(getenv("WAYMARK_TEST_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
