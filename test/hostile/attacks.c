@@ -121,8 +121,7 @@ static void smuggle(struct blow *b)
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: chunked, identity",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: \x0b"
-        "chunked",
+        "Transfer-Encoding: \013chunked",
         "Transfer-Encoding: chunked\nX: y",
         "Transfer_Encoding: chunked\r\nContent-Length: 4294967302",
         "Content-Length: 18446744073709551622",
