@@ -1,7 +1,14 @@
 /* The two listeners: addresses, limits, what they answer. */
 #include "app/app.h"
 
-enum { ADDRESSES_MAX = 16, ADMIN_CONNECTIONS = 128 };
+#include <sys/resource.h>
+
+enum {
+    ADDRESSES_MAX = 16,
+    ADMIN_CONNECTIONS = 128,
+    OTHER_FILES = 128, /* descriptors for all that is no connection of a client */
+    FEWEST = 16,       /* public connections, however few descriptors there are */
+};
 
 static const char *const section[APP_SERVERS] = {"http", "admin"};
 
@@ -75,13 +82,42 @@ static int listen_all(struct app *app, int which, struct err *err)
     return 0;
 }
 
+/* Each connection takes a descriptor, and so do those that are only told that there is no room. The
+ * public listener must leave some for the admin's and for the database. */
+static unsigned public_connections(const struct config *c)
+{
+    const unsigned wanted = (unsigned)config_i64(c, "http.max_connections");
+    const rlim_t others = ADMIN_CONNECTIONS + ADMIN_CONNECTIONS / 4 + OTHER_FILES;
+    const rlim_t needed = others + wanted + wanted / 4;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed) {
+        return wanted;
+    }
+    /* Programs that call select() are why the limit is 1024 at first: we are none. */
+    const struct rlimit more = {.rlim_cur = files.rlim_max < needed ? files.rlim_max : needed,
+                                .rlim_max = files.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &more) == 0) {
+        files = more;
+    }
+    if (files.rlim_cur >= needed) {
+        return wanted;
+    }
+    rlim_t room = files.rlim_cur > others ? (files.rlim_cur - others) * 4 / 5 : 0;
+    unsigned fewer = room > FEWEST ? (unsigned)room : FEWEST;
+    fewer = fewer < wanted ? fewer : wanted;
+    log_warn("fewer public connections than http.max_connections: the limit of open files is too "
+             "low (ulimit -n, LimitNOFILE=)",
+             L_I("limit", (int64_t)files.rlim_cur), L_I("needed", (int64_t)needed),
+             L_I("connections", fewer));
+    return fewer;
+}
+
 static int open_server(struct app *app, int which, struct err *err)
 {
     const struct config *c = app->config;
     const struct httpd_conf conf = {
         .name = section[which],
-        .max_connections = which == APP_PUBLIC ? (unsigned)config_i64(c, "http.max_connections")
-                                               : ADMIN_CONNECTIONS,
+        .max_connections = which == APP_PUBLIC ? public_connections(c) : ADMIN_CONNECTIONS,
         .trusted =
             config_str(c, which == APP_PUBLIC ? "http.trusted_proxies" : "admin.trusted_proxies"),
         .on_request = on_request,

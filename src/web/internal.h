@@ -87,6 +87,7 @@ int64_t web__i64(const struct web_view *v, unsigned call, int row, int col);
 const char *web__str(const struct web_view *v, unsigned call, int row, int col); /* NULL: NULL */
 void web__count_cell(const struct web_view *v, struct buf *b, unsigned call, int row, int col);
 void web__text_cell(const struct web_view *v, struct buf *b, unsigned call, int row, int col);
+void web__error_cell(const struct web_view *v, struct buf *b, unsigned call, int row, int col);
 void web__age_cell(struct buf *b, double seconds);
 void web__job_link(struct buf *b, int64_t id);
 

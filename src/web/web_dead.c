@@ -21,8 +21,7 @@ void web__dead_draw(struct web_view *v, struct buf *b)
     web__table(b, "Causes", "Error|Queue|Kind|#Jobs|#First|#Last|");
     for (int i = 0; i < db_rows(v->u, 1); i++) {
         web__row(b);
-        web__cell(b);
-        web__html(b, "<span class=\"error\">%s</span>", web__str(v, 1, i, D_ERROR));
+        web__error_cell(v, b, 1, i, D_ERROR);
         web__text_cell(v, b, 1, i, D_QUEUE);
         web__text_cell(v, b, 1, i, D_KIND);
         web__count_cell(v, b, 1, i, D_COUNT);
@@ -111,7 +110,7 @@ void web__cause_draw(struct web_view *v, struct buf *b)
         web__count_cell(v, b, CALL_JOBS, i, 4);
         web__text_cell(v, b, CALL_JOBS, i, 5);
         web__age_cell(b, web__f64(v, CALL_JOBS, i, 6));
-        web__text_cell(v, b, CALL_JOBS, i, 7);
+        web__error_cell(v, b, CALL_JOBS, i, 7);
     }
     web__end_table(b);
 }

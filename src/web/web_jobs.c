@@ -44,6 +44,7 @@ int web__jobs_ask(struct web_view *v, struct db_unit *u, struct err *err)
     db_p_null(u);
     db_p_null(u);
     db_p_i64(u, SHOWN);
+    db_add(u, &SQL_jobs_cmd_pauses);
     return 0;
 }
 
@@ -70,6 +71,26 @@ static void search_form(const struct web_view *v, struct buf *b)
     buf_puts(b, "<button>Look</button></form>\n");
 }
 
+/* Whoever looks at one kind of a queue may stop it. */
+static void kind_button(struct web_view *v, struct buf *b)
+{
+    const char *queue = v->arg[ARG_QUEUE], *kind = v->arg[ARG_KIND];
+    bool paused = false;
+    if (!queue || !kind) {
+        return;
+    }
+    for (int i = 0; i < db_rows(v->u, 2); i++) {
+        const char *of = web__str(v, 2, i, 1);
+        paused = paused || (strcmp(web__str(v, 2, i, 0), queue) == 0 && of &&
+                            strcmp(of, kind) == 0 && db_is_null(v->u, 2, i, 2));
+    }
+    buf_puts(b, paused ? "<p class=\"acts\"><span class=\"tag warn\">This kind is paused</span> "
+                       : "<p class=\"acts\">");
+    web__button(v, b, paused ? "resume" : "pause", paused ? "Resume this kind" : "Pause this kind",
+                false, (const char *const[]){"queue", queue, "kind", kind, NULL});
+    buf_puts(b, "</p>\n");
+}
+
 enum list_col {
     L_ID,
     L_QUEUE,
@@ -88,6 +109,7 @@ enum list_col {
 void web__jobs_draw(struct web_view *v, struct buf *b)
 {
     search_form(v, b);
+    kind_button(v, b);
     int n = db_rows(v->u, 1);
     web__table(b, "Jobs", "#Job|Queue|Kind|State|#Attempts|Athlete|Lane|#Age|Error");
     for (int i = 0; i < n; i++) {
@@ -105,7 +127,7 @@ void web__jobs_draw(struct web_view *v, struct buf *b)
         }
         web__text_cell(v, b, 1, i, L_LANE);
         web__age_cell(b, web__f64(v, 1, i, L_AGE));
-        web__text_cell(v, b, 1, i, L_ERROR);
+        web__error_cell(v, b, 1, i, L_ERROR);
     }
     web__end_table(b);
     if (n == SHOWN) {
@@ -268,10 +290,7 @@ static void timeline(const struct web_view *v, struct buf *b)
         }
         web__age_cell(b, web__f64(v, CALL_TRIES, i, 4));
         web__text_cell(v, b, CALL_TRIES, i, 5);
-        web__cell(b);
-        if (!db_is_null(v->u, CALL_TRIES, i, 6)) {
-            web__html(b, "<span class=\"error\">%s</span>", web__str(v, CALL_TRIES, i, 6));
-        }
+        web__error_cell(v, b, CALL_TRIES, i, 6);
     }
     web__end_table(b);
 }

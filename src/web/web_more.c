@@ -213,7 +213,7 @@ void web__audit_draw(struct web_view *v, struct buf *b)
         time_format_iso(db_get_time_us(v->u, 1, i, 1), iso);
         iso[10] = ' ';
         iso[19] = '\0';
-        web__text(b, iso);
+        web__html(b, "<span class=\"short\">%s</span>", iso);
         web__text_cell(v, b, 1, i, 2);
         web__text_cell(v, b, 1, i, 3);
         web__cell(b);

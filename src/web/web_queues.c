@@ -335,12 +335,14 @@ void web__cron_draw(struct web_view *v, struct buf *b)
         web__row(b);
         web__text_cell(v, b, 1, i, 0);
         web__cell(b);
-        web__html(b, "<code>%s</code>", web__str(v, 1, i, 1));
+        web__html(b, "<code class=\"short\">%s</code>", web__str(v, 1, i, 1));
         web__text_cell(v, b, 1, i, 2);
         web__text_cell(v, b, 1, i, 3);
         web__text_cell(v, b, 1, i, 4);
-        web__text_cell(v, b, 1, i, 9);
-        web__text_cell(v, b, 1, i, 11);
+        for (int col = 9; col <= 11; col += 2) {
+            web__cell(b);
+            web__html(b, "<span class=\"short\">%s</span>", web__str(v, 1, i, col));
+        }
         web__count_cell(v, b, 1, i, 12);
         web__text_cell(v, b, 1, i, 6);
         web__cell(b);

@@ -34,6 +34,14 @@ void web__text_cell(const struct web_view *v, struct buf *b, unsigned call, int 
     web__span(b, db_get_span(v->u, call, row, col));
 }
 
+void web__error_cell(const struct web_view *v, struct buf *b, unsigned call, int row, int col)
+{
+    web__cell(b);
+    if (!db_is_null(v->u, call, row, col)) {
+        web__html(b, "<span class=\"error\">%s</span>", web__str(v, call, row, col));
+    }
+}
+
 void web__job_link(struct buf *b, int64_t id)
 {
     web__html(b, "<a href=\"/admin/jobs/%d\">%d</a>", id, id);

@@ -122,6 +122,8 @@ void it_process(struct it_db *db);
 /* `waymark serve`, up and listening; and its end by SIGTERM, which must be 0. */
 struct it_proc *it_serve(struct it_db *db, const char *const *env);
 struct it_result it_serve_stop(struct it_proc *p);
+/* Where it listens ("127.0.0.1:8080"), by the name of the listener: http, admin. */
+const char *it_address(struct it_proc *p, const char *listener);
 
 /* ---- final tables -------------------------------------------------------------------------- */
 

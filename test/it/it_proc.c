@@ -361,3 +361,11 @@ struct it_result it_serve_stop(struct it_proc *p)
         fail_msg("serve ended with %d\n%s", r.status, r.err);
     return r;
 }
+
+const char *it_address(struct it_proc *p, const char *listener)
+{
+    const char *mark = it_format("listener=%s address=", listener);
+    it_wait_for(p, mark, RUN_MS);
+    const char *at = strstr(it_read_file(p->err), mark) + strlen(mark);
+    return it_format("%.*s", (int)strcspn(at, " \n"), at);
+}

@@ -23,13 +23,22 @@
     note.textContent = text;
     note.hidden = false;
   };
-  const source = new EventSource(live.dataset.live);
-  source.addEventListener('page', (event) => {
-    waiting = event.data;
-    draw();
-  });
-  source.onopen = () => say('Live');
-  source.onerror = () => say('Not live: the service does not answer');
+  const watch = () => {
+    const source = new EventSource(live.dataset.live);
+    source.addEventListener('page', (event) => {
+      waiting = event.data;
+      draw();
+    });
+    source.onopen = () => say('Live');
+    source.onerror = () => {
+      say('Not live: the service does not answer');
+      // Browsers try again by themselves only where no answer came, not where it was a refusal.
+      if (source.readyState === EventSource.CLOSED) {
+        setTimeout(watch, 5000);
+      }
+    };
+  };
+  watch();
   document.addEventListener('focusout', () => setTimeout(draw, 0));
   document.addEventListener('selectionchange', () => setTimeout(draw, 0));
 })();
