@@ -78,7 +78,7 @@ static void every_page_shows_what_there_is(void **state)
         it_serve(db, IT_LIST("WAYMARK_HTTP_LISTEN=127.0.0.1:0", "WAYMARK_ADMIN_LISTEN=127.0.0.1:0",
                              "WAYMARK_ADMIN_SECRET=of-no-interest"));
     hostile_find(&storm, p);
-    hostile_log_in(&storm, db);
+    hostile_log_in(&storm, "of-no-interest");
     for (unsigned i = 0; i < sizeof(path) / sizeof(path[0]); i++)
         show(it_format("/admin%s", path[i]));
     show(it_format("/admin/dead/%s", it_text(db, "SELECT cause FROM q.dead")));

@@ -155,7 +155,7 @@ static int start_watching(struct attacker *a)
     if (hostile_chance(a, 2) == 0) {
         (void)hostile_read(fd, answer, sizeof(answer), 500);
         int status = hostile_status(answer);
-        if (answer[0] != '\0' && status != 200 && status != 503)
+        if (answer[0] != '\0' && status != 200 && status != 503 && !(forged && status == 401))
             hostile_problem(a->s, "a stream: %.500s", answer);
         if (forged && strstr(answer, "event:") != NULL)
             hostile_problem(a->s, "a page for one who is not logged in: %.500s", answer);

@@ -26,7 +26,7 @@ struct hostile_input {
 
 struct storm {
     struct sockaddr_in at[HOSTILE_LISTENERS];
-    char cookie[80]; /* of one who is logged in: "waymark_admin=..." */
+    char cookie[120]; /* of one who is logged in: "waymark_admin=..." */
     struct hostile_input *corpus;
     unsigned ncorpus;
     uint64_t seed;
@@ -50,8 +50,8 @@ void hostile_problem(struct storm *s, const char *fmt, ...) IT_PRINTF(2, 3);
 
 /* Where that `serve` listens. This and the next are for the thread of the test. */
 void hostile_find(struct storm *s, struct it_proc *p);
-/* A session, and its cookie. */
-void hostile_log_in(struct storm *s, struct it_db *db);
+/* Who knows the secret gets a cookie. */
+void hostile_log_in(struct storm *s, const char *secret);
 int hostile_connect(struct storm *s, int listener, const char *from);
 bool hostile_send(int fd, const void *p, size_t n);
 bool hostile_say(int fd, const char *fmt, ...) IT_PRINTF(2, 3);

@@ -33,14 +33,23 @@ void hostile_find(struct storm *s, struct it_proc *p)
     }
 }
 
-void hostile_log_in(struct storm *s, struct it_db *db)
+void hostile_log_in(struct storm *s, const char *secret)
 {
-    const char *token = it_text(db, "SELECT encode(sha256(random()::text::bytea), 'hex')");
-    it_exec(db,
-            "INSERT INTO web.session (token, address, expires_at)"
-            " VALUES (sha256(decode('%s', 'hex')), 'a test', now() + interval '1 day')",
-            token);
-    snprintf(s->cookie, sizeof(s->cookie), "waymark_admin=%s", token);
+    static const char mark[] = "\r\nSet-Cookie: ";
+    char answer[4096] = "";
+    int fd = hostile_connect(s, HOSTILE_ADMIN, "127.0.0.1");
+    assert_true(hostile_say(fd,
+                            "POST /admin/login HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                            "Content-Type: application/x-www-form-urlencoded\r\n"
+                            "Content-Length: %zu\r\n\r\nsecret=%s",
+                            strlen("secret=") + strlen(secret), secret));
+    (void)hostile_read(fd, answer, sizeof(answer), 10000);
+    hostile_close(fd);
+    const char *cookie = strstr(answer, mark);
+    if (cookie == NULL)
+        fail_msg("no login: %s", answer);
+    cookie += strlen(mark);
+    snprintf(s->cookie, sizeof(s->cookie), "%.*s", (int)strcspn(cookie, ";"), cookie);
 }
 
 int hostile_connect(struct storm *s, int listener, const char *from)

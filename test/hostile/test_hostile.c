@@ -16,6 +16,8 @@ enum {
     GUESSES = 304,   /* failures that are counted, and those at the same moment */
 };
 
+#define SECRET "nobody-guesses-this-one-ever"
+
 static struct storm storm;
 
 /* ---- the scene ----------------------------------------------------------------------------- */
@@ -82,15 +84,16 @@ static char *holdings(struct it_db *db)
 static struct it_proc *serve(struct it_db *db, struct storm *s)
 {
     const char *old = getenv("ASAN_OPTIONS");
-    struct it_proc *p = it_serve(
-        db,
-        IT_LIST("WAYMARK_HTTP_LISTEN=127.0.0.1:0", "WAYMARK_ADMIN_LISTEN=127.0.0.1:0",
-                "WAYMARK_HTTP_MAX_CONNECTIONS=200", "WAYMARK_HTTP_TRUSTED_PROXIES=" HOSTILE_PROXY,
-                "WAYMARK_ADMIN_TRUSTED_PROXIES=" HOSTILE_PROXY,
-                "WAYMARK_ADMIN_SECRET=nobody-guesses-this-one-ever", "WAYMARK_LOG_LEVEL=info",
-                it_format("ASAN_OPTIONS=%s%squarantine_size_mb=8", old != NULL ? old : "",
-                          old != NULL ? ":" : "")));
+    struct it_proc *p =
+        it_serve(db, IT_LIST("WAYMARK_HTTP_LISTEN=127.0.0.1:0", "WAYMARK_ADMIN_LISTEN=127.0.0.1:0",
+                             "WAYMARK_HTTP_MAX_CONNECTIONS=200",
+                             "WAYMARK_HTTP_TRUSTED_PROXIES=" HOSTILE_PROXY,
+                             "WAYMARK_ADMIN_TRUSTED_PROXIES=" HOSTILE_PROXY,
+                             "WAYMARK_ADMIN_SECRET=" SECRET, "WAYMARK_LOG_LEVEL=info",
+                             it_format("ASAN_OPTIONS=%s%squarantine_size_mb=8",
+                                       old != NULL ? old : "", old != NULL ? ":" : "")));
     hostile_find(s, p);
+    hostile_log_in(s, SECRET);
     return p;
 }
 
@@ -188,7 +191,6 @@ static void test_hostile_traffic_changes_nothing(void **state)
     read_corpus(&storm);
     struct it_db *db = it_db_new();
     fill(db);
-    hostile_log_in(&storm, db);
     struct it_proc *p = serve(db, &storm);
     assert_true(it_eventually(db, 10000, "SELECT count(*) = 1 FROM q.instance") >= 0);
     const char *before = holdings(db);
