@@ -16,10 +16,9 @@ enum {
         500, /* between claims that fail; the pool spaces its attempts to connect by itself */
     JOBS_FENCE_MS = 20000,  /* without a beat this long we claim nothing: soon we count as dead */
     JOBS_SUSPECT_MS = 1000, /* with other work about, a suspect is let in this often */
-    /* Claims under way, while there is more than one of them brings: of few jobs, and of 100 or
-     * more, which have to step over what the others have locked. */
+    /* Claims under way, while there is more than one of them brings. Those of 100 jobs or more come
+     * alone: each has to step over what the others have locked, also those of other instances. */
     JOBS_CLAIMS = 8,
-    JOBS_CLAIMS_LARGE = 2,
     JOBS_CLAIM_LARGE = 100,
     JOBS_DUE_MS = 250, /* while busy, between looks for what has become due */
     /* The cursor goes back to the start this often, or less: a look from the start takes at most a
@@ -88,6 +87,7 @@ struct jobs {
     bool rated;                      /* the last claim brought jobs that spend tokens */
     bool stopped;                    /* an operator has drained this instance: it claims nothing */
     bool suspects;                   /* there are jobs that must run alone */
+    bool limited;                    /* an operator has paused or limited something of the queue */
     bool alone;                      /* one of them is claimed or running: nothing else is */
     int64_t suspect_ms;              /* when the last one was claimed */
     bool audit; /* a claim's answer was lost: give back what we hold unknowingly, before the next */

@@ -216,10 +216,15 @@ struct script_unit *rig_claim_again(void)
 void rig_claim_tail(struct script_unit *claim, int64_t due_ms, bool suspects)
 {
     if (due_ms < 0) {
-        script_row(claim, 0, "Ib", (int)suspects);
+        script_row(claim, 0, "Ibb", (int)suspects, 0);
     } else {
-        script_row(claim, 0, "ib", due_ms, (int)suspects);
+        script_row(claim, 0, "ibb", due_ms, (int)suspects, 0);
     }
+}
+
+void rig_claim_limited(struct script_unit *claim)
+{
+    script_row(claim, 0, "Ibb", 0, 1);
 }
 
 void rig_me(struct script_unit *beat, bool draining)

@@ -73,6 +73,9 @@ void rig_add_job(struct script_unit *claim, const struct rig_job *j);
 /* What is due next (in ms; < 0: nothing), and whether suspects wait. */
 void rig_claim_tail(struct script_unit *claim, int64_t due_ms, bool suspects);
 
+/* The same, nothing due: something of the queue is paused or limited. */
+void rig_claim_limited(struct script_unit *claim);
+
 /* The row about ourselves that a beat brings. */
 void rig_me(struct script_unit *beat, bool draining);
 

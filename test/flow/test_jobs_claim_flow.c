@@ -105,7 +105,8 @@ static void test_a_full_claim_is_followed_by_another(void **state)
     struct script_unit *next = rig_claim_again();
     script_param(next, 0, 6, "10"); /* from where the last one was */
     script_param(next, 0, 7, "0");
-    script_param(next, 0, 8, "1");
+    script_param(next, 0, 8, "2");
+    script_param(next, 0, 9, "t"); /* by that one's word that nothing is paused or limited */
     rig_job(next, "a", 3, "{}");
     expect_finish("{3}", "{1}");
     rig_claim_empty(); /* that was short: from the start, with a look at what is due */
@@ -115,6 +116,29 @@ static void test_a_full_claim_is_followed_by_another(void **state)
     assert_int_equal(h.ended, 1);
     /* The first never gets its answer: the flow's deadline ends it. */
     rig_expect_requeue("{1,2}", false);
+    rig_play(&r);
+    rig_drain(&r);
+    rig_close(&r);
+}
+
+/* What an operator has paused or limited is asked about in each claim, which then go one by one. */
+static void test_limits_are_heeded(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct handler h;
+    struct jobs_conf conf = rig_conf();
+    conf.batch_size = 2;
+    open_queue(&r, &h, 2, &conf);
+    struct script_unit *x = rig_claim();
+    rig_job(x, "a", 1, "{}");
+    rig_job(x, "a", 2, "{}");
+    rig_claim_limited(x);
+    expect_finish("{1,2}", "{1,1}");
+    struct script_unit *next = rig_claim_again();
+    script_param(next, 0, 9, "f");
+    rig_claim_empty();
+    rig_start(&r);
     rig_play(&r);
     rig_drain(&r);
     rig_close(&r);
@@ -331,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_batches_by_kind_priority_and_size),
         cmocka_unit_test(test_as_many_batches_at_once_as_allowed),
         cmocka_unit_test(test_a_full_claim_is_followed_by_another),
+        cmocka_unit_test(test_limits_are_heeded),
         cmocka_unit_test(test_waking_and_polling),
         cmocka_unit_test(test_a_wake_during_a_claim_is_not_lost),
         cmocka_unit_test(test_a_lost_answer_is_followed_by_giving_back),

@@ -10,11 +10,19 @@ DROP INDEX q.job_claim, q.job_suspect;
 CREATE INDEX job_claim ON q.job (queue, suspect, prio, fair, id) WHERE state = 'ready';
 DROP INDEX q.job_cancel; -- job_owner finds the few that one instance runs
 
--- As in 0006, with a word on its commit: relaxed lets it not wait for the disk, as long as nothing else in the transaction
--- must. A crash may undo such a claim, and the fence then drops what came of it. A sort costs what is forbidden here, so
--- that a bitmap or a scan of the table would, too; a plan for any number of rows might still be worth compiling.
+-- Whether an operator has said anything that a claim must heed.
+CREATE FUNCTION q.is_limited(of_queue text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM q.pause p WHERE p.queue = of_queue)
+        OR EXISTS (SELECT FROM q.queue x WHERE x.name = of_queue AND x.max_running IS NOT NULL)
+$$;
+
+-- As in 0006. quick is for claims that follow each other closely: their commit does not wait for the disk (nothing else in
+-- the transaction may have to; a crash may undo such a claim, and the fence then drops what came of it), and they do not
+-- look for pauses and limits, which whoever claims has just done and does again a few times a second. A sort costs what is
+-- forbidden here, so that a bitmap or a scan of the table would, too; a plan for any number of rows might still be worth
+-- compiling.
 CREATE FUNCTION q.take(from_queue text, many integer, me bigint, kinds text[], timeouts integer[],
-                       c_prio smallint, c_fair bigint, c_id bigint, relaxed boolean)
+                       c_prio smallint, c_fair bigint, c_id bigint, quick boolean)
 RETURNS TABLE (job bigint, job_kind text, job_prio bigint, job_fair bigint, job_attempt integer, job_max_attempts integer,
                job_crashes integer, job_tenant bigint, job_timeout_s integer, job_lane text, job_payload text)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
@@ -22,13 +30,15 @@ DECLARE
     allowed text[];
     room integer;
     unused text;
+    limited boolean := false;
 BEGIN
-    IF relaxed THEN
+    IF quick THEN
         unused := set_config('synchronous_commit', 'off', true);
+    ELSE
+        limited := q.is_limited(from_queue);
     END IF;
     -- The usual case, in one statement: no operator has said anything.
-    IF NOT EXISTS (SELECT FROM q.pause p WHERE p.queue = from_queue)
-        AND NOT EXISTS (SELECT FROM q.queue x WHERE x.name = from_queue AND x.max_running IS NOT NULL) THEN
+    IF NOT limited THEN
         RETURN QUERY WITH c AS MATERIALIZED (
             SELECT j.id FROM q.job j
             WHERE j.queue = from_queue AND j.state = 'ready' AND NOT j.suspect AND j.kind = ANY (kinds)
@@ -76,7 +86,7 @@ $$;
 ALTER FUNCTION q.take(text, integer, bigint, text[], integer[], smallint, bigint, bigint) RESET ALL;
 
 -- The fence for one job of no lane.
-CREATE FUNCTION q.finish(one bigint, of_attempt integer, me bigint) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+CREATE FUNCTION q.finish_one(one bigint, of_attempt integer, me bigint) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     g q.job;
 BEGIN

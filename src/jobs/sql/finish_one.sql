@@ -1,5 +1,5 @@
--- The fence for one job of no lane; see q.finish.
+-- The fence for one job of no lane; see q.finish_one.
 -- $1 bigint id
 -- $2 integer attempt
 -- $3 bigint owner
-SELECT q.finish($1, $2, $3)
+SELECT q.finish_one($1, $2, $3)

@@ -7,5 +7,5 @@
 -- $6 smallint cursor: prio
 -- $7 bigint cursor: fair
 -- $8 bigint cursor: id
--- $9 boolean whether its commit need not wait for the disk
+-- $9 boolean quick: as part of a row of claims, see q.take
 SELECT * FROM q.take($1, $2, $3, $4, $5, $6, $7, $8, $9)
