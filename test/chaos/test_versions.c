@@ -118,10 +118,19 @@ static const char results[] =
     " DO UPDATE SET covered_length = excluded.covered_length;"
     "UPDATE processing SET processed = true WHERE activity_id = 3; COMMIT";
 
-/* A view that is made of other tables cannot be updated: it is told so, at once. */
+/* A view that is made of other tables cannot be updated: it is told so, at once. Before that it may
+ * be the victim of a deadlock with us, after which it tries again. */
 static void is_told(struct it_db *db, const char *sql, const char *what)
 {
     PGresult *res = PQexec(db->pg, sql);
+    for (int i = 0; i < 10; i++) {
+        const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+        if (state == NULL || strcmp(state, "40P01") != 0)
+            break;
+        PQclear(res);
+        PQclear(PQexec(db->pg, "ROLLBACK"));
+        res = PQexec(db->pg, sql);
+    }
     const char *code = PQresultErrorField(res, PG_DIAG_SQLSTATE),
                *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     if (code == NULL || (strcmp(code, "55000") != 0 && strcmp(code, "0A000") != 0))
