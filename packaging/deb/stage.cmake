@@ -16,19 +16,7 @@ if(with_dir STREQUAL config)
 endif()
 file(WRITE ${root}/etc/waymark/config.toml "${with_dir}")
 
-file(READ ${doc}/LICENSE license)
-string(REGEX REPLACE "[ \t]+\n" "\n" license "${license}")
-string(REGEX REPLACE "\n\n" "\n.\n" license "${license}")
-string(REGEX REPLACE "\n" "\n " license "${license}")
-file(WRITE ${doc}/copyright "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: waymark
-Source: ${CPACK_DEBIAN_PACKAGE_HOMEPAGE}
-
-Files: *
-Copyright: The Waymark authors
-License: MIT
- ${license}
-")
+file(COPY_FILE ${doc}/LICENSE ${doc}/copyright)
 file(REMOVE ${doc}/LICENSE)
 
 # The form Debian's tools read; what changed stands in CHANGELOG.md. SOURCE_DATE_EPOCH is honoured.

@@ -31,7 +31,7 @@ CREATE TABLE q.try (
     owner bigint,
     started_at timestamptz,
     ended_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    outcome text NOT NULL,                          -- failed, given back, lost (its process or its time), dead
+    outcome text NOT NULL,                          -- failed (also by its time), given back, lost (its process), dead
     error text
 );
 CREATE INDEX try_job ON q.try (job);
