@@ -121,7 +121,7 @@ static void keep(struct catcher *c, const char *text)
 static void serve(struct catcher *c, int fd)
 {
     char *text = receive(fd);
-    if (strncmp(text, "GET /hook?", 10) == 0 && strstr(text, "-not") == NULL) {
+    if (strncmp(text, "GET /hook?", 10) == 0 && strstr(text, "token=not") == NULL && strstr(text, "-not") == NULL) {
         const char *target = text + 4;
         char *end = strchr(text + 4, ' ');
         if (end != NULL)
