@@ -32,9 +32,9 @@ static char *receive(int fd)
     for (;;) {
         char *end = strstr(text, "\r\n\r\n");
         const char *length = end != NULL ? strcasestr(text, "content-length:") : NULL;
-        want = end == NULL   ? n + 1
-               : length      ? (size_t)(end + 4 - text) + strtoul(length + 15, NULL, 10)
-                             : (size_t)(end + 4 - text);
+        want = end == NULL ? n + 1
+               : length    ? (size_t)(end + 4 - text) + strtoul(length + 15, NULL, 10)
+                           : (size_t)(end + 4 - text);
         if (n >= want || n >= REQUEST_MAX)
             return text;
         ssize_t got = recv(fd, text + n, REQUEST_MAX - n, 0);
@@ -121,7 +121,8 @@ static void keep(struct catcher *c, const char *text)
 static void serve(struct catcher *c, int fd)
 {
     char *text = receive(fd);
-    if (strncmp(text, "GET /hook?", 10) == 0 && strstr(text, "token=not") == NULL && strstr(text, "-not") == NULL) {
+    if (strncmp(text, "GET /hook?", 10) == 0 && strstr(text, "token=not") == NULL &&
+        strstr(text, "-not") == NULL) {
         const char *target = text + 4;
         char *end = strchr(text + 4, ' ');
         if (end != NULL)

@@ -5,7 +5,8 @@
 #include "it/sim.h"
 
 struct catcher;
-struct catch {
+struct catch
+{
     char method[8];
     const char *target, *type, *body;
 };

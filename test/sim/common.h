@@ -3,10 +3,10 @@
 
 #include "sim/catcher.h"
 
-#define APP    "client_id=1001&client_secret=sim-secret-1001"
-#define NOON   "--clock", "2026-07-01T12:00:00Z"
-#define READ   "read,activity:read"
-#define ALL    "read,activity:read,activity:read_all"
+#define APP  "client_id=1001&client_secret=sim-secret-1001"
+#define NOON "--clock", "2026-07-01T12:00:00Z"
+#define READ "read,activity:read"
+#define ALL  "read,activity:read,activity:read_all"
 
 /* The one error of a fault body. */
 static inline void expect_fault(struct http_answer a, int status, const char *resource,

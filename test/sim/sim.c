@@ -31,8 +31,20 @@ struct options {
     const char *listen, *clock;
 };
 
-enum { OPT_LISTEN = 256, OPT_SEED, OPT_PRESET, OPT_ATHLETES, OPT_CLOCK, OPT_CLIENT_ID,
-       OPT_CLIENT_SECRET, OPT_CALLBACK_DOMAIN, OPT_LIMITS, OPT_CAPACITY, OPT_NEAR, OPT_HELP };
+enum {
+    OPT_LISTEN = 256,
+    OPT_SEED,
+    OPT_PRESET,
+    OPT_ATHLETES,
+    OPT_CLOCK,
+    OPT_CLIENT_ID,
+    OPT_CLIENT_SECRET,
+    OPT_CALLBACK_DOMAIN,
+    OPT_LIMITS,
+    OPT_CAPACITY,
+    OPT_NEAR,
+    OPT_HELP
+};
 
 static const struct option longs[] = {
     {"listen", required_argument, NULL, OPT_LISTEN},
@@ -206,6 +218,7 @@ static void free_all(struct sim *s)
     world_free(s->world);
     logbook_free(s->log);
     line_done(&s->trail);
+    track_done_last();
 }
 
 static int run(struct sim *s, const struct options *o)

@@ -4,9 +4,9 @@
 #include "sim/sim.h"
 
 const char *const quirk_names[] = {
-    "poly_null",   "poly_missing",  "latlng_null", "int_numbers", "unknown_keys",
-    "new_sport",   "big_efforts",   "zero_time",   "negative_elevation",
-    "no_visibility", "no_external", "nul_name",    NULL,
+    "poly_null",   "poly_missing", "latlng_null", "int_numbers",        "unknown_keys",
+    "new_sport",   "big_efforts",  "zero_time",   "negative_elevation", "no_visibility",
+    "no_external", "nul_name",     NULL,
 };
 
 /* Where they differ. Sports of later years have no type of their own. */
@@ -118,15 +118,22 @@ static void measure_heights(struct activity *a, const struct track *t)
     a->elevation_gain = round(a->elevation_gain * 10) / 10;
 }
 
+void activity_remeasure(struct activity *a)
+{
+    mem_free(a->summary);
+    a->summary = NULL;
+    a->measured = false;
+}
+
 void activity_measure(const struct line *trail, struct activity *a)
 {
     struct track t = {0};
-    mem_free(a->summary);
-    a->summary = NULL;
+    if (a->measured)
+        return;
+    a->measured = true;
     a->moving_s = a->whole_moving_s;
     a->elapsed_s = a->whole_elapsed_s;
     track_make(trail, a, &t);
-    a->fixes = t.n;
     if (t.placed && t.n) {
         double total = a->whole_moving_s;
         a->distance = t.v[t.n - 1].distance;

@@ -17,14 +17,20 @@ static const struct {
     int status;
     const char *phrase;
 } phrases[] = {
-    {200, "OK"},          {201, "Created"},
-    {204, "No Content"},  {302, "Found"},
-    {400, "Bad Request"}, {401, "Unauthorized"},
-    {403, "Forbidden"},   {404, "Not Found"},
-    {409, "Conflict"},    {413, "Payload Too Large"},
+    {200, "OK"},
+    {201, "Created"},
+    {204, "No Content"},
+    {302, "Found"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {409, "Conflict"},
+    {413, "Payload Too Large"},
     {429, "Too Many Requests"},
     {500, "Internal Server Error"},
-    {502, "Bad Gateway"}, {503, "Service Unavailable"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
 };
 
@@ -126,7 +132,8 @@ void req_set(struct req *r, const char *name, const char *fmt, ...)
 static bool gzip(const struct buf *in, struct buf *out)
 {
     z_stream z = {0};
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_BITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_BITS, 8, Z_DEFAULT_STRATEGY) !=
+        Z_OK)
         return false;
     size_t room = deflateBound(&z, in->n);
     char *p = mem_alloc(room);
@@ -273,7 +280,8 @@ void answer_unauthorized(struct req *r)
 
 void answer_no_scope(struct req *r)
 {
-    answer_fault(r, 401, "Authorization Error", "AccessToken", "activity:read_permission", "missing");
+    answer_fault(r, 401, "Authorization Error", "AccessToken", "activity:read_permission",
+                 "missing");
 }
 
 void answer_inactive(struct req *r)
@@ -300,12 +308,14 @@ static void answer_status(struct req *r, const struct action *action)
         answer_fault(r, action->status, message, "Application", "fault", "by rule");
         break;
     case BODY_ERROR:
-        answer_text(r, action->status, "application/json; charset=utf-8", "{\"message\":\"error\"}");
+        answer_text(r, action->status, "application/json; charset=utf-8",
+                    "{\"message\":\"error\"}");
         break;
     case BODY_HTML:
         r->no_limits = true; /* it comes from a server in front */
-        answer_text(r, action->status, "text/html",
-                    "<html><head><title>Error</title></head><body><h1>We're sorry</h1></body></html>");
+        answer_text(
+            r, action->status, "text/html",
+            "<html><head><title>Error</title></head><body><h1>We're sorry</h1></body></html>");
         break;
     case BODY_EMPTY:
         answer_text(r, action->status, NULL, "");
@@ -326,7 +336,8 @@ bool answer_by_fault(struct req *r)
         answer_text(r, 429, "application/json; charset=utf-8",
                     "{\"message\":\"Rate Limit Exceeded\",\"errors\":\"Rate Limit Exceeded\"}");
     } else if (r->faulty.has[FAULT_RATE_LIMIT]) {
-        answer_rate_limited(r, rate->choice == RATE_READ ? "read rate limit" : "overall rate limit");
+        answer_rate_limited(r,
+                            rate->choice == RATE_READ ? "read rate limit" : "overall rate limit");
     } else if (r->faulty.has[FAULT_INACTIVE]) {
         answer_inactive(r);
     } else if (r->faulty.has[FAULT_SCOPE]) {
@@ -387,7 +398,8 @@ void req_send(struct req *r)
         plan_delay(r, &f->by[FAULT_DELAY], &p);
     if (f->has[FAULT_DROP])
         plan_drop(r, &f->by[FAULT_DROP], &p);
-    else if (f->has[FAULT_TOKEN] && f->by[FAULT_TOKEN].choice == TOKEN_LOSE && r->endpoint == EP_TOKEN)
+    else if (f->has[FAULT_TOKEN] && f->by[FAULT_TOKEN].choice == TOKEN_LOSE &&
+             r->endpoint == EP_TOKEN)
         plan_drop(r, &lost, &p);
     if (!r->control)
         logbook_add(r->sim, r);

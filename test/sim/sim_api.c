@@ -146,8 +146,8 @@ static void render_page(struct req *r, struct listing *l)
         stride--;
     struct jw w = {.b = &r->out};
     jw_open(&w, NULL, '[');
-    for (int64_t i = (l->page - 1) * stride; i < (l->page - 1) * stride + count && i < (int64_t)l->n;
-         i++) {
+    for (int64_t i = (l->page - 1) * stride;
+         i < (l->page - 1) * stride + count && i < (int64_t)l->n; i++) {
         jw_open(&w, NULL, '{');
         render_summary(r->sim, l->v[i], r->athlete->scope, &w, false);
         jw_close(&w, '}');
@@ -186,9 +186,8 @@ static bool is_not_yet(struct req *r, struct activity *a)
 {
     const struct action *action = &r->faulty.by[FAULT_NOT_YET];
     int64_t now = sim_now_us(r->sim);
-    if (r->faulty.has[FAULT_NOT_YET] &&
-        (action->forever || r->faulty.not_yet_seen < action->n ||
-         now < a->created_us + action->seconds * S_US))
+    if (r->faulty.has[FAULT_NOT_YET] && (action->forever || r->faulty.not_yet_seen < action->n ||
+                                         now < a->created_us + action->seconds * S_US))
         return true;
     if (a->never || now < a->not_yet_us)
         return true;
@@ -227,9 +226,9 @@ void serve_activity(struct req *r)
  */
 
 enum kind { TIME, DISTANCE, LATLNG, ALTITUDE, VELOCITY, HEARTRATE, MOVING, GRADE, KINDS };
-static const char *const kind_names[] = {"time",            "distance",  "latlng", "altitude",
-                                         "velocity_smooth", "heartrate", "moving", "grade_smooth",
-                                         NULL};
+static const char *const kind_names[] = {"time",     "distance",        "latlng",
+                                         "altitude", "velocity_smooth", "heartrate",
+                                         "moving",   "grade_smooth",    NULL};
 
 struct streaming {
     struct track t;

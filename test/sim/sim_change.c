@@ -92,7 +92,7 @@ void change_end(struct sim *s, struct activity *a, struct change_opts o)
 {
     a->revision++;
     a->changed_us = sim_now_us(s);
-    activity_measure(&s->trail, a);
+    activity_remeasure(a);
     tell_change(s, a, o);
 }
 
@@ -150,7 +150,6 @@ struct activity *change_new_run(struct sim *s, struct athlete *who)
 {
     struct activity *a = change_blank_run(s);
     s->world->next_activity++;
-    activity_measure(&s->trail, a);
     world_add(s->world, who, a);
     return a;
 }

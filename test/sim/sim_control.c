@@ -122,8 +122,7 @@ bool ctl_ready(struct ctl *c)
 {
     const char *key;
     json_t *v;
-    json_object_foreach (c->in, key, v)
-        ctl_refuse(c, 400, "no such key: %s", key);
+    json_object_foreach(c->in, key, v) ctl_refuse(c, 400, "no such key: %s", key);
     return c->status == 0;
 }
 
@@ -222,8 +221,8 @@ static const struct {
     const char *prefix;
     void (*verb)(struct ctl *c, const char *rest);
 } families[] = {
-    {"/_sim/token/", ctl_token},     {"/_sim/events/", ctl_events},
-    {"/_sim/athlete/", ctl_one},     {"/_sim/activity/", ctl_one},
+    {"/_sim/token/", ctl_token},           {"/_sim/events/", ctl_events},
+    {"/_sim/athlete/", ctl_one},           {"/_sim/activity/", ctl_one},
     {"/_sim/app/status", ctl_app_status_},
 };
 

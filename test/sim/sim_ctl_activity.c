@@ -178,7 +178,6 @@ static void create(struct ctl *c, struct change_opts o)
         a->id = s->world->next_activity++;
         a->gen = sim_mix(s->world->seed, (uint64_t)a->id);
         a->start_us += i * S_US;
-        activity_measure(&s->trail, a);
         world_add(s->world, who, a);
         change_created(s, a, o);
     }
@@ -200,8 +199,8 @@ static void crop(struct ctl *c, struct activity *a)
 }
 
 enum verb { CREATE, EDIT, DELETE, HIDE, UNHIDE, CROP, RETITLE, RETYPE };
-static const char *const verb_names[] = {"create", "edit", "delete",  "hide",
-                                         "unhide", "crop", "retitle", "retype", NULL};
+static const char *const verb_names[] = {"create", "edit",    "delete", "hide", "unhide",
+                                         "crop",   "retitle", "retype", NULL};
 
 static void read_change(struct ctl *c, enum verb verb, struct activity *a)
 {

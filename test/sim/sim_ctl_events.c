@@ -126,9 +126,8 @@ static const struct {
     const char *name;
     void (*verb)(struct ctl *c);
 } verbs[] = {
-    {"hold", hold},           {"release", release}, {"shuffle", shuffle},
-    {"duplicate", duplicate}, {"drop", drop},       {"replay", replay},
-    {"send_raw", send_raw},   {"send", send_kind},
+    {"hold", hold}, {"release", release}, {"shuffle", shuffle},   {"duplicate", duplicate},
+    {"drop", drop}, {"replay", replay},   {"send_raw", send_raw}, {"send", send_kind},
 };
 
 void ctl_events(struct ctl *c, const char *verb)

@@ -91,9 +91,10 @@ static void put_small_things(struct jw *w, const struct activity *a)
 {
     char token[TOKEN_SIZE];
     jw_raw(w, "photos", "{\"primary\":null,\"count\":0}");
-    jw_raw(w, "stats_visibility",
-           "[{\"type\":\"heart_rate\",\"visibility\":\"everyone\"},{\"type\":\"pace\",\"visibility\":"
-           "\"everyone\"}]");
+    jw_raw(
+        w, "stats_visibility",
+        "[{\"type\":\"heart_rate\",\"visibility\":\"everyone\"},{\"type\":\"pace\",\"visibility\":"
+        "\"everyone\"}]");
     jw_bool(w, "hide_from_home", false);
     snprintf(token, sizeof(token), "%016llx", (unsigned long long)sim_mix(a->gen, 50));
     jw_str(w, "embed_token", token);
@@ -111,7 +112,8 @@ static void put_gear(struct jw *w, const struct sim *s, const struct activity *a
         jw_null(w, "gear");
         return;
     }
-    snprintf(id, sizeof(id), "%c%lld", ride ? 'b' : 'g', (long long)(who->gen % 90000000 + 10000000));
+    snprintf(id, sizeof(id), "%c%lld", ride ? 'b' : 'g',
+             (long long)(who->gen % 90000000 + 10000000));
     jw_open(w, "gear", '{');
     jw_str(w, "id", id);
     jw_bool(w, "primary", true);

@@ -126,7 +126,7 @@ static struct event *send_odd(struct sim *s, const struct sending *k, const stru
 {
     struct happening h = {.object = k->object, .aspect = k->aspect, .updates = k->updates};
     h.owner_id = who ? who->id : UNKNOWN_OWNER;
-    h.object_id = strcmp(k->object, "athlete") == 0 ? h.owner_id
+    h.object_id = strcmp(k->object, "athlete") == 0  ? h.owner_id
                   : k->unknown_activity || !activity ? UNKNOWN_ACTIVITY + i
                                                      : activity;
     return add(s, &h, k->oddity, 0);
@@ -148,8 +148,8 @@ static struct event *send_bad_verify(struct sim *s, const char *url)
     mem_free(e->method);
     e->method = mem_strdup("GET");
     e->retry = false;
-    e->url = mem_strdup(challenge_url(a, callback ? callback : "none", "15f7d1a91c1f40f8",
-                                      "not-the-token", NULL));
+    e->url = mem_strdup(
+        challenge_url(a, callback ? callback : "none", "15f7d1a91c1f40f8", "not-the-token", NULL));
     arena_free(a);
     return e;
 }

@@ -4,8 +4,18 @@
 enum { GLOB_MAX = 128, SEEN_MAX = 1024 };
 
 const char *const event_kind_names[] = {
-    "duplicate",          "delay",         "lose",       "reorder",  "unknown_fields", "private_bool",
-    "wrong_subscription", "unknown_owner", "string_ids", "big_body", "invalid_json",   "wrong_type",
+    "duplicate",
+    "delay",
+    "lose",
+    "reorder",
+    "unknown_fields",
+    "private_bool",
+    "wrong_subscription",
+    "unknown_owner",
+    "string_ids",
+    "big_body",
+    "invalid_json",
+    "wrong_type",
     NULL,
 };
 
@@ -24,8 +34,8 @@ static const struct {
                           {"15min", "daily", "read", "no_headers", "stale", "string_errors"}},
     [FAULT_DROP] = {"at", {"before", "headers", "body", "rst", "never", "refuse"}},
     [FAULT_CORRUPT] = {"how",
-                       {"truncated", "utf8", "content_type", "duplicate_keys", "huge", "deep", "bom",
-                        "trailing"}},
+                       {"truncated", "utf8", "content_type", "duplicate_keys", "huge", "deep",
+                        "bom", "trailing"}},
     [FAULT_TOKEN] = {"do", {"expire", "revoke", "once", "lose"}},
     [FAULT_PAGING] = {"do", {"insert", "delete", "short", "duplicate", "unstable_ties"}},
     [FAULT_CHALLENGE] = {"do", {"reversed", "escaped", "bad_verify"}},
@@ -174,8 +184,7 @@ static void nothing_left(struct reader *r)
 {
     const char *key;
     json_t *v;
-    json_object_foreach (r->o, key, v)
-        wrong(r, key, "no such key");
+    json_object_foreach(r->o, key, v) wrong(r, key, "no such key");
 }
 
 static void read_match(struct reader *r, struct fault *f)

@@ -1,5 +1,5 @@
-/* What comes percent-encoded or as multipart. Lenient as a web framework is: a '%' that is no escape
- * stands for itself. */
+/* What comes percent-encoded or as multipart. Lenient as a web framework is: a '%' that is no
+ * escape stands for itself. */
 #include <strings.h>
 
 #include "sim/sim.h"

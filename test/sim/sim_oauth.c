@@ -3,7 +3,8 @@
 
 #include "sim/sim.h"
 
-/* ---- the application --------------------------------------------------------------------------- */
+/* ---- the application ---------------------------------------------------------------------------
+ */
 
 static bool is_client(const struct req *r, const char *id)
 {
@@ -37,7 +38,8 @@ static void answer_full(struct req *r)
     answer_fault(r, 403, "Forbidden", "Application", "athlete limit", "exceeded");
 }
 
-/* ---- consent ----------------------------------------------------------------------------------- */
+/* ---- consent -----------------------------------------------------------------------------------
+ */
 
 struct asking {
     const struct pairs *from;
@@ -57,7 +59,8 @@ static bool domain_is_ours(const struct sim *s, const char *uri)
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
         size_t own = strlen(hosts[i]);
         bool below = n > own && host[n - own - 1] == '.'; /* a subdomain is fine, too */
-        if (own && n >= own && strncasecmp(host + n - own, hosts[i], own) == 0 && (n == own || below))
+        if (own && n >= own && strncasecmp(host + n - own, hosts[i], own) == 0 &&
+            (n == own || below))
             return true;
     }
     return false;
@@ -121,7 +124,8 @@ static void decide(struct req *r, const struct asking *a, const struct decision 
     if (d->who->granted && !a->force && s->world->settings.auto_reuse)
         scope = d->who->scope;
     const struct code *code = code_new(s, d->who, scope);
-    redirect(r, a, arena_printf(r->arena, "code=%s&scope=%s", code->code, scope_format(scope, names)));
+    redirect(r, a,
+             arena_printf(r->arena, "code=%s&scope=%s", code->code, scope_format(scope, names)));
 }
 
 static void put_html(struct buf *b, const char *text)
@@ -163,8 +167,8 @@ static void put_scopes(struct req *r, unsigned scope)
 
 static void consent_page(struct req *r, const struct asking *a)
 {
-    static const char *const kept[] = {"client_id", "redirect_uri",    "response_type", "scope",
-                                       "state",     "approval_prompt", NULL};
+    static const char *const kept[] = {
+        "client_id", "redirect_uri", "response_type", "scope", "state", "approval_prompt", NULL};
     struct buf *b = &r->out;
     buf_puts(b, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Authorize</title>"
                 "<h1>Authorize the application</h1><form method=\"post\">");
@@ -226,7 +230,8 @@ void serve_authorize(struct req *r)
     decide(r, &a, &d);
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------ */
+/* ---- tokens ------------------------------------------------------------------------------------
+ */
 
 static void answer_tokens(struct req *r, struct athlete *who, bool with_athlete)
 {
@@ -292,7 +297,8 @@ void serve_token(struct req *r)
         answer_bad(r, "OAuth", "grant_type", "invalid");
 }
 
-/* ---- the end of a grant ------------------------------------------------------------------------ */
+/* ---- the end of a grant ------------------------------------------------------------------------
+ */
 
 static int sextet(char c)
 {
@@ -329,8 +335,8 @@ static char *basic_of(struct req *r)
 void serve_revoke(struct req *r)
 {
     const char *basic = basic_of(r), *token = pairs_get(&r->form, "token");
-    const char *want = arena_printf(r->arena, "%lld:%s", (long long)r->sim->client_id,
-                                    r->sim->client_secret);
+    const char *want =
+        arena_printf(r->arena, "%lld:%s", (long long)r->sim->client_id, r->sim->client_secret);
     struct token_owner owner;
     if (!basic || strcmp(basic, want) != 0) {
         answer_fault(r, 401, "Authorization Error", NULL, NULL, NULL);

@@ -15,7 +15,8 @@ struct outbox {
     bool holding;
 };
 
-static const char *const state_names[] = {"held", "waiting", "in_flight", "done", "lost", "dropped"};
+static const char *const state_names[] = {"held", "waiting", "in_flight",
+                                          "done", "lost",    "dropped"};
 
 /* ---- lists -------------------------------------------------------------------------------------
  */

@@ -5,8 +5,8 @@
 
 enum {
     DAY_S = 86400,
-    ID_STEP = 390,         /* up to that between the ids of an athlete's activities */
-    IDS_OF_ONE = 1000000,  /* kept apart for each athlete */
+    ID_STEP = 390,        /* up to that between the ids of an athlete's activities */
+    IDS_OF_ONE = 1000000, /* kept apart for each athlete */
 };
 static const int64_t FIRST_ID = INT64_C(16000000000);
 
@@ -44,7 +44,8 @@ static const struct sport by_hand[] = {
     {"Swim", "Swim", 800, 3000, 0.7, 1.0, false},
 };
 
-static void take_times(struct maker *m, struct activity *a, double metres, const struct sport *sport)
+static void take_times(struct maker *m, struct activity *a, double metres,
+                       const struct sport *sport)
 {
     a->whole_moving_s = sport->fast > 0
                             ? (int)(metres / rnd_between(&m->r, sport->slow, sport->fast))
@@ -73,7 +74,10 @@ static void take_name(struct activity *a, const char *noun)
 {
     int64_t local = a->start_us / S_US + town_utc_offset_s(a->start_us / S_US);
     int64_t hour = local % DAY_S / 3600;
-    const char *part = hour < 11 ? "Morning" : hour < 14 ? "Lunch" : hour < 17 ? "Afternoon" : "Evening";
+    const char *part = hour < 11   ? "Morning"
+                       : hour < 14 ? "Lunch"
+                       : hour < 17 ? "Afternoon"
+                                   : "Evening";
     char name[64];
     snprintf(name, sizeof(name), "%s %s", part, noun);
     text_set(&a->name, name);
@@ -103,7 +107,6 @@ static void keep(struct maker *m, struct activity *a)
     a->id = m->id;
     m->id += 1 + rnd_below(&m->r, ID_STEP);
     a->created_us = a->changed_us = a->start_us + (a->whole_elapsed_s + 120) * S_US;
-    activity_measure(m->trail, a);
     world_add(m->w, m->who, a);
 }
 
@@ -160,8 +163,8 @@ static void fill_tiny(struct maker *m)
         const struct sport *sport;
         enum visibility visibility;
     } five[] = {
-        {&sports[0], VIS_EVERYONE},  {&sports[4], VIS_EVERYONE}, {&sports[3], VIS_FOLLOWERS},
-        {&sports[1], VIS_ONLY_ME},   {&by_hand[1], VIS_EVERYONE},
+        {&sports[0], VIS_EVERYONE}, {&sports[4], VIS_EVERYONE},  {&sports[3], VIS_FOLLOWERS},
+        {&sports[1], VIS_ONLY_ME},  {&by_hand[1], VIS_EVERYONE},
     };
     for (size_t i = 0; i < COUNT_OF(five); i++) {
         struct activity *a = make(m, five[i].sport, start_on(m, (int64_t)(5 - i) * 3));
@@ -184,7 +187,7 @@ static void fill_ties(struct maker *m)
  */
 
 #define LONG_NAME                                                                                  \
-    "A name that goes on and on, as people who tell the whole story of their day in it will "     \
+    "A name that goes on and on, as people who tell the whole story of their day in it will "      \
     "have it, with the weather, the dog, the \"quoted\" remark of a passer-by and the tea after "  \
     "it, until nobody reads it any more"
 
@@ -197,17 +200,22 @@ static const struct odd {
     int moving_s, elapsed_s; /* 0: as usual */
     const char *description;
 } odds[] = {
-    {.name = "Sunrise \xf0\x9f\x8c\x84 run \xf0\x9f\x8f\x83\xe2\x80\x8d\xe2\x99\x80\xef\xb8\x8f", .sport = "Run"},
+    {.name = "Sunrise \xf0\x9f\x8c\x84 run \xf0\x9f\x8f\x83\xe2\x80\x8d\xe2\x99\x80\xef\xb8\x8f",
+     .sport = "Run"},
     {.name = "Tom & Jerry <chase>", .sport = "TrailRun"},
     {.name = "\"Quoted\" and 'single' \\ back\\slash", .sport = "Hike"},
     {.name = "", .sport = "Walk"},
     {.name = LONG_NAME, .sport = "Run", .description = "line one\nline two\ttabbed"},
-    {.name = "\xd8\xac\xd8\xb1\xd9\x8a \xd7\xa8\xd7\x99\xd7\xa6\xd7\x94 \xe8\xb7\x91\xe6\xad\xa5", .sport = "Run"},
+    {.name = "\xd8\xac\xd8\xb1\xd9\x8a \xd7\xa8\xd7\x99\xd7\xa6\xd7\x94 \xe8\xb7\x91\xe6\xad\xa5",
+     .sport = "Run"},
     {.name = "No polyline: null", .sport = "Run", .quirks = QUIRK_POLY_NULL, .kind = INDOORS},
     {.name = "No polyline: missing", .sport = "Run", .quirks = QUIRK_POLY_MISSING, .kind = INDOORS},
     {.name = "No polyline: empty", .sport = "Run", .kind = INDOORS},
     {.name = "No latlng: null", .sport = "Yoga", .quirks = QUIRK_LATLNG_NULL, .kind = BY_HAND},
-    {.name = "Both null", .sport = "Swim", .quirks = QUIRK_LATLNG_NULL | QUIRK_POLY_NULL, .kind = BY_HAND},
+    {.name = "Both null",
+     .sport = "Swim",
+     .quirks = QUIRK_LATLNG_NULL | QUIRK_POLY_NULL,
+     .kind = BY_HAND},
     {.name = "Integers only", .sport = "Ride", .quirks = QUIRK_INT_NUMBERS},
     {.name = "No time at all", .sport = "Run", .quirks = QUIRK_ZERO_TIME},
     {.name = "Nowhere", .sport = "WeightTraining", .kind = BY_HAND, .metres = -1},
@@ -215,7 +223,10 @@ static const struct odd {
     {.name = "A long rest", .sport = "Hike", .moving_s = 5400, .elapsed_s = 2 * DAY_S},
     {.name = "Efforts beyond 2^53", .sport = "Run", .quirks = QUIRK_BIG_EFFORTS},
     {.name = "Keys of tomorrow", .sport = "Ride", .quirks = QUIRK_UNKNOWN_KEYS},
-    {.name = "A sport of tomorrow", .sport = "UnderwaterHockey", .quirks = QUIRK_NEW_SPORT, .kind = BY_HAND},
+    {.name = "A sport of tomorrow",
+     .sport = "UnderwaterHockey",
+     .quirks = QUIRK_NEW_SPORT,
+     .kind = BY_HAND},
     {.name = "An old record", .sport = "Run", .quirks = QUIRK_NO_VISIBILITY},
     {.name = "No file", .sport = "Run", .quirks = QUIRK_NO_EXTERNAL},
     {.name = "Start hidden", .sport = "Run", .hidden_start = true},
@@ -229,7 +240,10 @@ static void fill_edge(struct maker *m)
     for (size_t i = 0; i < COUNT_OF(odds); i++) {
         const struct odd *odd = &odds[i];
         /* Two on each day, so that those with a hidden start have the same one. */
-        struct activity *a = make(m, odd->kind == BY_HAND ? by_hand : odd->kind == INDOORS ? &indoor[1] : sports,
+        struct activity *a = make(m,
+                                  odd->kind == BY_HAND   ? by_hand
+                                  : odd->kind == INDOORS ? &indoor[1]
+                                                         : sports,
                                   start_on(m, 1 + (int64_t)(COUNT_OF(odds) - i) / 2));
         text_set(&a->name, odd->name);
         text_set(&a->description, odd->description);

@@ -5,7 +5,8 @@
 
 enum { URL_MAX = 255, DEPTH = 8 };
 
-/* ---- the challenge ----------------------------------------------------------------------------- */
+/* ---- the challenge -----------------------------------------------------------------------------
+ */
 
 char *challenge_url(struct arena *a, const char *callback, const char *challenge,
                     const char *verify_token, const struct action *fault)
@@ -68,9 +69,9 @@ static const char *fault_of(const struct challenge *c, const struct client_answe
         return "not verifiable";
     json_t *root = json_read(a->body, a->body.n, DEPTH, &err);
     const char *value = json_string_value(json_object_get(root, "hub.challenge"));
-    const char *why = !root                                 ? "not verifiable"
+    const char *why = !root                                    ? "not verifiable"
                       : !value || strcmp(value, c->value) != 0 ? "challenge does not match"
-                                                            : NULL;
+                                                               : NULL;
     json_decref(root);
     return why;
 }
@@ -119,7 +120,8 @@ static void ask_callback(struct req *r, const char *url, const char *verify_toke
     client_ask(s, "GET", full, s->world->settings.deliver_to, NULL, (struct span){0}, answered, c);
 }
 
-/* ---- requests ---------------------------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------------------------------
+ */
 
 /* False: answered. */
 static bool application_is_known(struct req *r)

@@ -18,7 +18,8 @@ bool render_has_heartrate(const struct activity *a)
 /* ---- athletes ----------------------------------------------------------------------------------
  */
 
-static void render_gear(struct jw *w, const char *key, const char *prefix, const struct athlete *who)
+static void render_gear(struct jw *w, const char *key, const char *prefix,
+                        const struct athlete *who)
 {
     char id[32];
     snprintf(id, sizeof(id), "%s%lld", prefix, (long long)(who->gen % 90000000 + 10000000));
@@ -195,7 +196,8 @@ static void put_map(const struct sim *s, struct jw *w, const struct activity *a,
 /* ---- a summary ---------------------------------------------------------------------------------
  */
 
-static void put_float(struct jw *w, const char *key, const struct activity *a, double v, int decimals)
+static void put_float(struct jw *w, const char *key, const struct activity *a, double v,
+                      int decimals)
 {
     if (a->quirks & QUIRK_INT_NUMBERS)
         jw_i64(w, key, llround(v));
@@ -228,7 +230,8 @@ static void put_times(struct jw *w, const struct activity *a)
 
 static void put_counts(struct jw *w, const struct activity *a)
 {
-    static const char *const nothing[] = {"location_city", "location_state", "location_country", NULL};
+    static const char *const nothing[] = {"location_city", "location_state", "location_country",
+                                          NULL};
     for (int i = 0; nothing[i]; i++)
         jw_null(w, nothing[i]);
     jw_i64(w, "achievement_count", render_fact(a, 2, 6));
@@ -242,7 +245,8 @@ static void put_flags(struct jw *w, const struct activity *a, const struct athle
 {
     char gear[32];
     bool ride = strcmp(a->type, "Ride") == 0;
-    snprintf(gear, sizeof(gear), "%c%lld", ride ? 'b' : 'g', (long long)(who->gen % 90000000 + 10000000));
+    snprintf(gear, sizeof(gear), "%c%lld", ride ? 'b' : 'g',
+             (long long)(who->gen % 90000000 + 10000000));
     jw_bool(w, "trainer", a->trainer);
     jw_bool(w, "commute", false);
     jw_bool(w, "manual", a->manual);
@@ -323,6 +327,7 @@ void render_summary(const struct sim *s, struct activity *a, unsigned scope, str
 {
     const struct athlete *who = s->world->athletes.v[a->owner];
     struct where is = {0};
+    activity_measure(&s->trail, a);
     where_is(s, a, scope, &is);
     jw_i64(w, "resource_state", detailed ? 3 : 2);
     jw_open(w, "athlete", '{');
@@ -385,6 +390,7 @@ void render_truth(const struct sim *s, struct activity *a, unsigned scope, struc
 {
     char text[64];
     bool heights = !a->manual && !a->trainer;
+    activity_measure(&s->trail, a);
     jw_i64(w, "id", a->id);
     jw_i64(w, "athlete", s->world->athletes.v[a->owner]->id);
     put_name(w, a);

@@ -3,9 +3,9 @@
 
 #include "sim/sim.h"
 
-const char *const endpoint_names[] = {"authorize", "token",      "revoke",   "deauthorize",
-                                      "push_subscriptions", "athlete", "activities",
-                                      "activity",  "streams",    "other",    NULL};
+const char *const endpoint_names[] = {
+    "authorize", "token",   "revoke", "deauthorize", "push_subscriptions", "athlete", "activities",
+    "activity",  "streams", "other",  NULL};
 
 enum { QUARTER_S = 900, DAY_S = 86400 };
 

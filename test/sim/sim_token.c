@@ -76,8 +76,7 @@ void token_grant(struct sim *s, struct athlete *who, unsigned scope)
 bool token_refresh(struct sim *s, struct athlete *who)
 {
     const struct access *a = &who->access[0];
-    bool fresh = !a->token[0] || a->dead ||
-                 a->expires_us - sim_now_us(s) <= NEW_ACCESS_S * S_US;
+    bool fresh = !a->token[0] || a->dead || a->expires_us - sim_now_us(s) <= NEW_ACCESS_S * S_US;
     enum rotation rotation = s->world->settings.rotation;
     if (fresh)
         new_access(s, who);

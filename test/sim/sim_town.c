@@ -3,12 +3,12 @@
 
 #include "sim/sim.h"
 
-#define TOWN_LAT  38.9
-#define TOWN_LON  (-33.4)
-#define LAT_M     111200.0 /* of a degree */
-#define LON_M     111320.0 /* of a degree, at the equator */
-#define RADIANS   (M_PI / 180)
-#define EARTH_M   6371008.8
+#define TOWN_LAT 38.9
+#define TOWN_LON (-33.4)
+#define LAT_M    111200.0 /* of a degree */
+#define LON_M    111320.0 /* of a degree, at the equator */
+#define RADIANS  (M_PI / 180)
+#define EARTH_M  6371008.8
 
 enum { TRAIL_POINTS = 900, TRAIL_M = 26000, WAVES = 14, FILE_MAX = 64 << 20, FILE_DEPTH = 32 };
 
@@ -22,7 +22,8 @@ double place_distance_m(struct place a, struct place b)
 
 double town_altitude(struct place p)
 {
-    return 130 + 55 * sin(p.lat * 230) + 40 * sin(p.lon * 170 + 1) + 12 * sin(p.lat * 900 + p.lon * 700);
+    return 130 + 55 * sin(p.lat * 230) + 40 * sin(p.lon * 170 + 1) +
+           12 * sin(p.lat * 900 + p.lon * 700);
 }
 
 /* ---- the hour ----------------------------------------------------------------------------------
@@ -61,21 +62,21 @@ double line_length_m(const struct line *l)
     return l->n ? l->measure[l->n - 1] : 0;
 }
 
-struct place line_at(const struct line *l, double m)
+struct place line_at(const struct line *l, double m, size_t *near)
 {
-    size_t low = 0, high = l->n - 1;
+    size_t i = *near;
     if (m <= 0)
         return l->v[0];
-    if (m >= l->measure[high])
-        return l->v[high];
-    while (high - low > 1) {
-        size_t middle = (low + high) / 2;
-        *(l->measure[middle] <= m ? &low : &high) = middle;
-    }
-    double span = l->measure[high] - l->measure[low];
-    double share = span > 0 ? (m - l->measure[low]) / span : 0;
-    return (struct place){l->v[low].lat + share * (l->v[high].lat - l->v[low].lat),
-                          l->v[low].lon + share * (l->v[high].lon - l->v[low].lon)};
+    if (m >= l->measure[l->n - 1])
+        return l->v[l->n - 1];
+    while (l->measure[i] > m)
+        i--;
+    while (l->measure[i + 1] <= m)
+        i++;
+    *near = i;
+    double share = (m - l->measure[i]) / (l->measure[i + 1] - l->measure[i]);
+    return (struct place){l->v[i].lat + share * (l->v[i + 1].lat - l->v[i].lat),
+                          l->v[i].lon + share * (l->v[i + 1].lon - l->v[i].lon)};
 }
 
 void line_done(struct line *l)
@@ -99,9 +100,9 @@ void town_trail(uint64_t seed, struct line *ret)
         for (int k = 0; k < WAVES; k++)
             y += height[k] * sin(2 * M_PI * (k + 1) * u * 1.1 + phase[k]);
         double x = (u - 0.5) * TRAIL_M;
-        *vec_push(ret) = (struct place){
-            round((TOWN_LAT + y / LAT_M) * 1e6) / 1e6,
-            round((TOWN_LON + x / (LON_M * cos(TOWN_LAT * RADIANS))) * 1e6) / 1e6};
+        *vec_push(ret) =
+            (struct place){round((TOWN_LAT + y / LAT_M) * 1e6) / 1e6,
+                           round((TOWN_LON + x / (LON_M * cos(TOWN_LAT * RADIANS))) * 1e6) / 1e6};
     }
     measure(ret);
 }

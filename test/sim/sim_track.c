@@ -14,7 +14,8 @@ enum {
     WAVES = 5,
 };
 
-/* ---- where ------------------------------------------------------------------------------------- */
+/* ---- where -------------------------------------------------------------------------------------
+ */
 
 /* A wavy ring through the place where it starts. */
 static void make_loop(const struct activity *a, struct place home, struct line *ret)
@@ -36,25 +37,27 @@ static void make_loop(const struct activity *a, struct place home, struct line *
     }
     double scale = a->loop_m / length;
     for (int i = 0; i <= LOOP_POINTS; i++) {
-        *vec_push(ret) = (struct place){
-            home.lat + scale * (y[i] - y[0]) / LAT_M,
-            home.lon + scale * (x[i] - x[0]) / (LON_M * cos(home.lat * RADIANS))};
+        *vec_push(ret) =
+            (struct place){home.lat + scale * (y[i] - y[0]) / LAT_M,
+                           home.lon + scale * (x[i] - x[0]) / (LON_M * cos(home.lat * RADIANS))};
     }
     ret->measure = mem_alloc((ret->n + 1) * sizeof(double));
     for (size_t i = 1; i < ret->n; i++)
         ret->measure[i] = ret->measure[i - 1] + place_distance_m(ret->v[i - 1], ret->v[i]);
 }
 
-/* A few metres beside the path, changing slowly, as a GPS is. */
+/* A few metres beside the path, changing slowly, as a GPS is: so slowly that every few fixes are
+ * enough, with straight lines between. */
+enum { WOBBLES = 3, WOBBLE_EVERY = 6 };
 struct wobble {
-    double length[2][3], phase[2][3];
+    double length[2][WOBBLES], phase[2][WOBBLES];
 };
 
 static void wobble_init(struct wobble *b, uint64_t gen)
 {
     struct rnd r = {sim_mix(gen, 12)};
     for (int axis = 0; axis < 2; axis++) {
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < WOBBLES; k++) {
             b->length[axis][k] = rnd_between(&r, 60, 900);
             b->phase[axis][k] = rnd_between(&r, 0, 2 * M_PI);
         }
@@ -64,7 +67,7 @@ static void wobble_init(struct wobble *b, uint64_t gen)
 static double wobble_at(const struct wobble *b, int axis, double m)
 {
     double sum = 0;
-    for (int k = 0; k < 3; k++)
+    for (int k = 0; k < WOBBLES; k++)
         sum += 1.4 * sin(2 * M_PI * m / b->length[axis][k] + b->phase[axis][k]);
     return sum;
 }
@@ -79,13 +82,20 @@ static void along(const struct line *path, double from, double to, double step,
 {
     struct wobble b;
     wobble_init(&b, a->gen);
-    double length = fabs(to - from);
-    size_t n = (size_t)(length / step) + 2;
+    double length = fabs(to - from), off[2] = {0},
+           next[2] = {wobble_at(&b, 0, 0), wobble_at(&b, 1, 0)};
+    size_t n = (size_t)(length / step) + 2, near = 0;
+    double gap = length / (double)(n - 1), lon_m = LON_M * cos(path->v[0].lat * RADIANS);
+    vec_reserve(ret, n);
     for (size_t i = 0; i < n; i++) {
-        double m = length * (double)i / (double)(n - 1);
-        struct place p = line_at(path, from + (to > from ? m : -m));
-        p.lat = rounded(p.lat + wobble_at(&b, 0, m) / LAT_M);
-        p.lon = rounded(p.lon + wobble_at(&b, 1, m) / (LON_M * cos(p.lat * RADIANS)));
+        double m = gap * (double)i, share = (double)(i % WOBBLE_EVERY) / WOBBLE_EVERY;
+        for (int axis = 0; axis < 2 && i % WOBBLE_EVERY == 0; axis++) {
+            off[axis] = next[axis];
+            next[axis] = wobble_at(&b, axis, m + gap * WOBBLE_EVERY);
+        }
+        struct place p = line_at(path, from + (to > from ? m : -m), &near);
+        p.lat = rounded(p.lat + (off[0] + share * (next[0] - off[0])) / LAT_M);
+        p.lon = rounded(p.lon + (off[1] + share * (next[1] - off[1])) / lon_m);
         *vec_push(ret) = (struct fix){.at = p};
     }
 }
@@ -93,7 +103,8 @@ static void along(const struct line *path, double from, double to, double step,
 static struct place home_of(const struct line *trail, const struct activity *a)
 {
     struct rnd r = {sim_mix(a->gen, 13)};
-    struct place p = line_at(trail, line_length_m(trail) * rnd_between(&r, 0.4, 0.6));
+    size_t near = 0;
+    struct place p = line_at(trail, line_length_m(trail) * rnd_between(&r, 0.4, 0.6), &near);
     p.lat += rnd_between(&r, -1500, 1500) / LAT_M;
     p.lon += rnd_between(&r, -1500, 1500) / (LON_M * cos(p.lat * RADIANS));
     return p;
@@ -118,7 +129,8 @@ static void make_places(const struct line *trail, const struct activity *a, stru
     }
 }
 
-/* ---- when -------------------------------------------------------------------------------------- */
+/* ---- when --------------------------------------------------------------------------------------
+ */
 
 /* One rest, half-way. */
 static void make_times(const struct activity *a, struct track *t)
@@ -158,7 +170,32 @@ static void make_trainer(const struct activity *a, struct track *t)
     make_times(a, t);
 }
 
-void track_make(const struct line *trail, const struct activity *a, struct track *ret)
+/* Hills are wide: as with the wobble, every few fixes are enough. */
+static void make_heights(const struct activity *a, struct track *t)
+{
+    double low = a->quirks & QUIRK_NEGATIVE_ELEVATION ? 260 : 0, from = 0, to = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (i % WOBBLE_EVERY == 0) {
+            size_t end = i + WOBBLE_EVERY < t->n ? i + WOBBLE_EVERY : t->n - 1;
+            from = i ? to : town_altitude(t->v[0].at);
+            to = town_altitude(t->v[end].at);
+        }
+        double share = (double)(i % WOBBLE_EVERY) / WOBBLE_EVERY;
+        t->v[i].altitude = round((from + share * (to - from) - low) * 10) / 10;
+    }
+}
+
+static void make_distances(struct track *t)
+{
+    double lon_m = LON_M * cos(t->v[0].at.lat * RADIANS), sum = 0;
+    for (size_t i = 1; i < t->n; i++) {
+        struct place p = t->v[i - 1].at, q = t->v[i].at;
+        sum += hypot((q.lat - p.lat) * LAT_M, (q.lon - p.lon) * lon_m);
+        t->v[i].distance = round(sum * 10) / 10;
+    }
+}
+
+static void make_whole(const struct line *trail, const struct activity *a, struct track *ret)
 {
     ret->placed = a->shape != SHAPE_NONE;
     if (!ret->placed) {
@@ -167,16 +204,47 @@ void track_make(const struct line *trail, const struct activity *a, struct track
         return;
     }
     make_places(trail, a, ret);
-    double low = a->quirks & QUIRK_NEGATIVE_ELEVATION ? 260 : 0, sum = 0;
-    for (size_t i = 0; i < ret->n; i++) {
-        struct fix *f = &ret->v[i];
-        if (i)
-            sum += place_distance_m(ret->v[i - 1].at, f->at);
-        f->distance = round(sum * 10) / 10;
-        f->altitude = round((town_altitude(f->at) - low) * 10) / 10;
-    }
+    make_distances(ret);
+    make_heights(a, ret);
     make_times(a, ret);
     crop(a, ret);
+}
+
+/* The last one is kept, since who asks for an activity's points once mostly does so again. */
+static struct {
+    struct activity of;
+    struct track made;
+} last;
+
+static bool is_last(const struct activity *a)
+{
+    const struct activity *b = &last.of;
+    return a->shape != SHAPE_POINTS && a->shape == b->shape && a->gen == b->gen &&
+           strcmp(a->sport, b->sport) == 0 && a->trail_from == b->trail_from &&
+           a->trail_to == b->trail_to && a->loop_m == b->loop_m && a->quirks == b->quirks &&
+           a->manual == b->manual && a->crop_from == b->crop_from && a->crop_to == b->crop_to &&
+           a->whole_moving_s == b->whole_moving_s && a->whole_elapsed_s == b->whole_elapsed_s &&
+           (a->shape != SHAPE_NONE || a->distance == b->distance);
+}
+
+void track_make(const struct line *trail, const struct activity *a, struct track *ret)
+{
+    if (!is_last(a)) {
+        last.made.n = 0;
+        make_whole(trail, a, &last.made);
+        last.of = *a;
+    }
+    vec_reserve(ret, last.made.n + 1);
+    if (last.made.n)
+        memcpy(ret->v, last.made.v, last.made.n * sizeof(*ret->v));
+    ret->n = last.made.n;
+    ret->placed = last.made.placed;
+}
+
+void track_done_last(void)
+{
+    vec_done(&last.made);
+    last.of = (struct activity){0};
 }
 
 void track_trim(struct track *t, double m)
@@ -193,7 +261,8 @@ void track_trim(struct track *t, double m)
     t->n = to - from;
 }
 
-/* ---- polylines --------------------------------------------------------------------------------- */
+/* ---- polylines ---------------------------------------------------------------------------------
+ */
 
 static void put_number(struct buf *out, int64_t v)
 {
@@ -216,16 +285,41 @@ void polyline_encode(const struct place *p, size_t n, struct buf *out)
     }
 }
 
-/* Metres from p to the chord from a to b. */
-static double beside(struct place p, struct place a, struct place b)
+struct flat {
+    double x, y; /* metres */
+};
+
+static struct flat *flattened(const struct track *t)
 {
-    double kx = LON_M * cos(a.lat * RADIANS);
-    double bx = (b.lon - a.lon) * kx, by = (b.lat - a.lat) * LAT_M;
-    double px = (p.lon - a.lon) * kx, py = (p.lat - a.lat) * LAT_M;
+    struct flat *flat = mem_alloc(t->n * sizeof(*flat));
+    double lon_m = LON_M * cos(t->v[0].at.lat * RADIANS);
+    for (size_t i = 0; i < t->n; i++)
+        flat[i] = (struct flat){t->v[i].at.lon * lon_m, t->v[i].at.lat * LAT_M};
+    return flat;
+}
+
+/* The square of the metres from p to the chord from a to b. */
+static double beside(struct flat p, struct flat a, struct flat b)
+{
+    double bx = b.x - a.x, by = b.y - a.y, px = p.x - a.x, py = p.y - a.y;
     double square = bx * bx + by * by;
     double u = square > 0 ? (px * bx + py * by) / square : 0;
     u = u < 0 ? 0 : u > 1 ? 1 : u;
-    return hypot(px - u * bx, py - u * by);
+    return (px - u * bx) * (px - u * bx) + (py - u * by) * (py - u * by);
+}
+
+/* The point farthest from the chord, if it is farther than that; else first. */
+static size_t farthest(const struct flat *flat, size_t first, size_t last, double square)
+{
+    size_t far = first;
+    for (size_t i = first + 1; i < last; i++) {
+        double d = beside(flat[i], flat[first], flat[last]);
+        if (d > square) {
+            square = d;
+            far = i;
+        }
+    }
+    return far;
 }
 
 /* Douglas and Peucker, with a stack of our own. */
@@ -237,18 +331,12 @@ size_t track_simplify(const struct track *t, double tolerance_m, uint32_t *keep)
     size_t kept = 0, first = 0;
     if (!t->n)
         return 0;
+    struct flat *flat = flattened(t);
     keep[kept++] = 0;
     *vec_push(&stack) = (uint32_t)t->n - 1;
     while (stack.n) {
-        size_t last = stack.v[stack.n - 1], far = first;
-        double most = tolerance_m;
-        for (size_t i = first + 1; i < last; i++) {
-            double d = beside(t->v[i].at, t->v[first].at, t->v[last].at);
-            if (d > most) {
-                most = d;
-                far = i;
-            }
-        }
+        size_t last = stack.v[stack.n - 1];
+        size_t far = farthest(flat, first, last, tolerance_m * tolerance_m);
         if (far != first) {
             *vec_push(&stack) = (uint32_t)far;
             continue;
@@ -258,6 +346,7 @@ size_t track_simplify(const struct track *t, double tolerance_m, uint32_t *keep)
         first = last;
         stack.n--;
     }
+    mem_free(flat);
     vec_done(&stack);
     return kept;
 }

@@ -1,10 +1,10 @@
 /* The state that a snapshot keeps. */
 #include "sim/sim.h"
 
-static const char *const first_names[] = {"Ada", "Bruno", "Celia", "Davi", "Elsa", "Filipe",
-                                          "Greta", "Hugo", "Ines", "Jonas"};
-static const char *const last_names[] = {"Almeida", "Brandt", "Costa", "Duarte", "Estrela",
-                                         "Faria", "Gomes", "Horta"};
+static const char *const first_names[] = {"Ada",    "Bruno", "Celia", "Davi", "Elsa",
+                                          "Filipe", "Greta", "Hugo",  "Ines", "Jonas"};
+static const char *const last_names[] = {"Almeida", "Brandt", "Costa", "Duarte",
+                                         "Estrela", "Faria",  "Gomes", "Horta"};
 
 enum { FIRST_ATHLETE = 9001 };
 static const int64_t FIRST_NEW_ACTIVITY = INT64_C(30000000001);

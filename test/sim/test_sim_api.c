@@ -85,10 +85,13 @@ static void wrong_parameters_are_400(void **state)
     static const struct {
         const char *query, *field, *code;
     } wrong[] = {
-        {"per_page=201", "per_page", "invalid"},       {"per_page=0", "per_page", "invalid"},
-        {"page=0", "page", "invalid"},                 {"page=x", "page", "invalid"},
+        {"per_page=201", "per_page", "invalid"},
+        {"per_page=0", "per_page", "invalid"},
+        {"page=0", "page", "invalid"},
+        {"page=x", "page", "invalid"},
         {"after=1782907200000", "after", "future"}, /* milliseconds */
-        {"after=1782993600", "after", "future"},       {"after=2026-01-01", "after", "invalid"},
+        {"after=1782993600", "after", "future"},
+        {"after=2026-01-01", "after", "invalid"},
         {"before=x", "before", "invalid"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -111,7 +114,8 @@ static void big_and_ties_page_without_loss(void **state)
         if (json_array_size(page) == 0)
             break;
         for (size_t i = 0; i < json_array_size(page); i++)
-            json_object_set_new(ids, it_format("%lld", (long long)sim_i64(page, it_format("%zu.id", i))),
+            json_object_set_new(ids,
+                                it_format("%lld", (long long)sim_i64(page, it_format("%zu.id", i))),
                                 json_true());
     }
     assert_int_equal(pages, 13);
@@ -124,7 +128,8 @@ static void big_and_ties_page_without_loss(void **state)
     assert_int_equal(epoch_of(sim_str(page, "199.start_date")), start_s);
     assert_int_equal(json_array_size(list(s, token, "per_page=200&after=1&page=2")), 50);
     assert_int_equal(
-        json_array_size(list(s, token, it_format("per_page=200&after=%lld", (long long)start_s))), 0);
+        json_array_size(list(s, token, it_format("per_page=200&after=%lld", (long long)start_s))),
+        0);
 }
 
 /* ---- who may see what ---------------------------------------------------------------------- */
@@ -154,7 +159,8 @@ static void scopes_decide_what_is_seen(void **state)
     sim_do(s, "athlete/9001/narrow_scope", "{\"scope\":\"read\"}");
     expect_fault(sim_call(s, token, "/athlete/activities"), 401, "AccessToken",
                  "activity:read_permission", "missing");
-    expect_fault(sim_call(s, token, path), 401, "AccessToken", "activity:read_permission", "missing");
+    expect_fault(sim_call(s, token, path), 401, "AccessToken", "activity:read_permission",
+                 "missing");
     http_is(sim_call(s, token, "/athlete"), 200);
     assert_int_equal(json_array_size(sim_at(sim_truth(s, 9001, NULL), "activities")), 0);
 }
@@ -174,8 +180,8 @@ static void strangers_and_what_is_not_there(void **state)
                  "id", "invalid");
     http_is(sim_call(s, token, "/api/v3/segments/explore"), 404);
     http_is(sim_call(s, token, "/activities/abc"), 404);
-    expect_fault(sim_call(s, "0123456789012345678901234567890123456789", "/athlete"), 401, "Athlete",
-                 "access_token", "invalid");
+    expect_fault(sim_call(s, "0123456789012345678901234567890123456789", "/athlete"), 401,
+                 "Athlete", "access_token", "invalid");
     /* Not in the query. */
     struct http_answer a =
         sim_ask(s, "GET", it_format("/athlete?access_token=%s", token), NULL, NULL);
@@ -236,7 +242,8 @@ static void a_detail_has_more_than_a_summary(void **state)
     json_t *summary = list(s, token, "after=1&per_page=1");
     int64_t id = sim_i64(summary, "0.id");
     assert_true(id > INT64_C(4294967296));
-    static const char *const only[] = {"description", "calories", "laps", "segment_efforts", "embed_token", "gear"};
+    static const char *const only[] = {"description",     "calories",    "laps",
+                                       "segment_efforts", "embed_token", "gear"};
     json_t *detail = sim_json(sim_call(s, token, it_format("/activities/%lld", (long long)id)));
     for (size_t i = 0; i < sizeof(only) / sizeof(only[0]); i++) {
         assert_null(json_object_get(sim_at(summary, "0"), only[i]));
@@ -245,9 +252,11 @@ static void a_detail_has_more_than_a_summary(void **state)
     assert_int_equal(sim_i64(summary, "0.resource_state"), 2);
     assert_int_equal(sim_i64(detail, "resource_state"), 3);
     assert_null(json_object_get(sim_at(summary, "0.map"), "polyline"));
-    assert_string_equal(sim_str(summary, "0.map.summary_polyline"), sim_str(detail, "map.summary_polyline"));
+    assert_string_equal(sim_str(summary, "0.map.summary_polyline"),
+                        sim_str(detail, "map.summary_polyline"));
     json_t *streams = sim_json(sim_call(
-        s, token, it_format("/activities/%lld/streams?keys=latlng&key_by_type=true", (long long)id)));
+        s, token,
+        it_format("/activities/%lld/streams?keys=latlng&key_by_type=true", (long long)id)));
     json_t *latlng = sim_at(streams, "latlng.data");
     int few = expect_on_stream(sim_str(detail, "map.summary_polyline"), latlng);
     int more = expect_on_stream(sim_str(detail, "map.polyline"), latlng);
@@ -263,16 +272,20 @@ static void streams_have_two_shapes(void **state)
     struct sim *s = start("tiny");
     const char *token = token_of(s, ALL);
     json_t *truth = sim_truth(s, 9001, ALL);
-    const char *path = it_format("/api/v3/activities/%lld/streams", (long long)sim_i64(truth, "activities.0.id"));
-    json_t *keyed = sim_json(sim_call(s, token, it_format("%s?keys=time,latlng,altitude,nonsense&key_by_type=true", path)));
+    const char *path =
+        it_format("/api/v3/activities/%lld/streams", (long long)sim_i64(truth, "activities.0.id"));
+    json_t *keyed = sim_json(sim_call(
+        s, token, it_format("%s?keys=time,latlng,altitude,nonsense&key_by_type=true", path)));
     json_t *array = sim_json(sim_call(s, token, it_format("%s?keys=time,latlng,altitude", path)));
     assert_int_equal(json_object_size(keyed), 4); /* the distance comes unasked */
     assert_int_equal(json_array_size(array), 4);
     for (size_t i = 0; i < 4; i++) {
-        json_t *one = json_array_get(array, i), *same = json_object_get(keyed, sim_str(one, "type"));
+        json_t *one = json_array_get(array, i),
+               *same = json_object_get(keyed, sim_str(one, "type"));
         assert_true(json_equal(json_object_get(one, "data"), json_object_get(same, "data")));
         assert_int_equal(json_array_size(sim_at(same, "data")), sim_i64(same, "original_size"));
-        assert_int_equal(sim_i64(same, "original_size"), sim_i64(truth, "activities.0.stream_length"));
+        assert_int_equal(sim_i64(same, "original_size"),
+                         sim_i64(truth, "activities.0.stream_length"));
         assert_string_equal(sim_str(same, "resolution"), "high");
     }
     json_t *times = sim_at(keyed, "time.data");
@@ -282,7 +295,8 @@ static void streams_have_two_shapes(void **state)
     json_t *bare = sim_json(sim_call(s, token, path));
     assert_int_equal(json_array_size(bare), 1);
     assert_string_equal(sim_str(bare, "0.type"), "distance");
-    json_t *low = sim_json(sim_call(s, token, it_format("%s?keys=latlng&resolution=low&key_by_type=1", path)));
+    json_t *low = sim_json(
+        sim_call(s, token, it_format("%s?keys=latlng&resolution=low&key_by_type=1", path)));
     assert_int_equal(json_array_size(sim_at(low, "latlng.data")), 100);
     assert_true(sim_i64(low, "latlng.original_size") > 100);
 }
@@ -292,15 +306,26 @@ static void manual_has_no_streams_and_indoors_no_place(void **state)
     (void)state;
     struct sim *s = start("none");
     const char *token = token_of(s, ALL);
-    int64_t manual = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"manual\":true,\"sport_type\":\"Yoga\",\"moving_time\":3600}"), "id");
-    int64_t indoors = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"trainer\":true,\"distance\":20000.5,\"moving_time\":2400}"), "id");
-    struct http_answer a = sim_call(s, token, it_format("/activities/%lld/streams?keys=latlng,time", (long long)manual));
+    int64_t manual = sim_i64(sim_do(s, "activity",
+                                    "{\"do\":\"create\",\"athlete\":9001,\"manual\":true,\"sport_"
+                                    "type\":\"Yoga\",\"moving_time\":3600}"),
+                             "id");
+    int64_t indoors = sim_i64(sim_do(s, "activity",
+                                     "{\"do\":\"create\",\"athlete\":9001,\"trainer\":true,"
+                                     "\"distance\":20000.5,\"moving_time\":2400}"),
+                              "id");
+    struct http_answer a = sim_call(
+        s, token, it_format("/activities/%lld/streams?keys=latlng,time", (long long)manual));
     http_is(a, 404);
     http_has(a, "{\"message\":\"Resource Not Found\",\"errors\":[]}");
-    json_t *streams = sim_json(sim_call(s, token, it_format("/activities/%lld/streams?keys=latlng,time&key_by_type=true", (long long)indoors)));
+    json_t *streams =
+        sim_json(sim_call(s, token,
+                          it_format("/activities/%lld/streams?keys=latlng,time&key_by_type=true",
+                                    (long long)indoors)));
     assert_null(json_object_get(streams, "latlng"));
     assert_non_null(json_object_get(streams, "time"));
-    json_t *detail = sim_json(sim_call(s, token, it_format("/activities/%lld", (long long)indoors)));
+    json_t *detail =
+        sim_json(sim_call(s, token, it_format("/activities/%lld", (long long)indoors)));
     assert_string_equal(sim_str(detail, "map.polyline"), "");
     assert_int_equal(json_array_size(sim_at(detail, "start_latlng")), 0);
     assert_true(fabs(sim_f64(detail, "distance") - 20000.5) < 1e-9);
@@ -314,9 +339,17 @@ static void hidden_places_stay_hidden(void **state)
     (void)state;
     struct sim *s = start("none");
     const char *token = token_of(s, ALL);
-    const char *zone = it_format("/activities/%lld/streams?keys=latlng&key_by_type=true",
-                                 (long long)sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"trail\":[1000,4000],\"privacy_zone\":true}"), "id"));
-    int64_t hidden = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"hide_map\":true,\"hidden_start\":true,\"start\":\"2026-06-30T18:00:00Z\"}"), "id");
+    const char *zone = it_format(
+        "/activities/%lld/streams?keys=latlng&key_by_type=true",
+        (long long)sim_i64(
+            sim_do(
+                s, "activity",
+                "{\"do\":\"create\",\"athlete\":9001,\"trail\":[1000,4000],\"privacy_zone\":true}"),
+            "id"));
+    int64_t hidden = sim_i64(sim_do(s, "activity",
+                                    "{\"do\":\"create\",\"athlete\":9001,\"hide_map\":true,"
+                                    "\"hidden_start\":true,\"start\":\"2026-06-30T18:00:00Z\"}"),
+                             "id");
     size_t whole = json_array_size(sim_at(sim_json(sim_call(s, token, zone)), "latlng.data"));
     sim_do(s, "athlete/9001/narrow_scope", "{\"scope\":\"" READ "\"}");
     size_t part = json_array_size(sim_at(sim_json(sim_call(s, token, zone)), "latlng.data"));
@@ -343,7 +376,10 @@ static void local_time_has_a_false_z(void **state)
         {"2025-10-26T01:00:00Z", "2025-10-26T00:00:00Z", -3600},
     };
     for (size_t i = 0; i < sizeof(hours) / sizeof(hours[0]); i++) {
-        int64_t id = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"start\":\"%s\"}", hours[i].start), "id");
+        int64_t id =
+            sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"start\":\"%s\"}",
+                           hours[i].start),
+                    "id");
         json_t *detail = sim_json(sim_call(s, token, it_format("/activities/%lld", (long long)id)));
         assert_string_equal(sim_str(detail, "start_date"), hours[i].start);
         assert_string_equal(sim_str(detail, "start_date_local"), hours[i].local);
@@ -358,13 +394,26 @@ static void the_edge_preset_is_odd(void **state)
 {
     (void)state;
     static const char *const has[] = {
-        "\"name\":\"Tom \\u0026 Jerry \\u003cchase\\u003e\"", "\"name\":\"\\\"Quoted\\\" and", "\"name\":\"\"",
-        "\xf0\x9f\x8c\x84",       "\"summary_polyline\":null", "\"summary_polyline\":\"\"",
-        "\"start_latlng\":null",  "\"start_latlng\":[]",       "\"moving_time\":0,",
-        "\"distance\":0.0,",      "\"utc_offset\":0,",         "\"carbon_footprint\":{",
-        "UnderwaterHockey",       "\"elapsed_time\":172800",   "\"upload_id\":null",
-        "T00:00:01Z",             "\"elev_low\":-",            "\"total_elevation_gain\":0,",
-        "\"max_speed\":0,",       "\"gear_id\":null",
+        "\"name\":\"Tom \\u0026 Jerry \\u003cchase\\u003e\"",
+        "\"name\":\"\\\"Quoted\\\" and",
+        "\"name\":\"\"",
+        "\xf0\x9f\x8c\x84",
+        "\"summary_polyline\":null",
+        "\"summary_polyline\":\"\"",
+        "\"start_latlng\":null",
+        "\"start_latlng\":[]",
+        "\"moving_time\":0,",
+        "\"distance\":0.0,",
+        "\"utc_offset\":0,",
+        "\"carbon_footprint\":{",
+        "UnderwaterHockey",
+        "\"elapsed_time\":172800",
+        "\"upload_id\":null",
+        "T00:00:01Z",
+        "\"elev_low\":-",
+        "\"total_elevation_gain\":0,",
+        "\"max_speed\":0,",
+        "\"gear_id\":null",
     };
     struct sim *s = start("edge");
     const char *token = token_of(s, ALL);
@@ -387,8 +436,12 @@ static void the_edge_preset_is_odd(void **state)
     a = sim_call(s, token, it_format("/activities/%lld", (long long)big));
     http_has(a, "2693271924383944911");
     http_has(a, "2693271924383944913");
-    int64_t odd = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"name\":\"x\",\"quirks\":[\"nul_name\"]}"), "id");
-    http_has(sim_call(s, token, it_format("/activities/%lld", (long long)odd)), "\"name\":\"x\\u0000tail\"");
+    int64_t odd = sim_i64(
+        sim_do(s, "activity",
+               "{\"do\":\"create\",\"athlete\":9001,\"name\":\"x\",\"quirks\":[\"nul_name\"]}"),
+        "id");
+    http_has(sim_call(s, token, it_format("/activities/%lld", (long long)odd)),
+             "\"name\":\"x\\u0000tail\"");
 }
 
 /* ---- the wire ------------------------------------------------------------------------------ */
@@ -405,12 +458,15 @@ static void answers_are_chunked_and_gzip_if_asked(void **state)
     assert_string_equal(http_field(&plain, "Content-Type"), "application/json; charset=utf-8");
     assert_string_equal(http_field(&plain, "Date"), "Wed, 03 Feb 2027 04:05:06 GMT");
     assert_int_equal(strncmp(http_field(&plain, "ETag"), "W/\"", 3), 0);
-    struct http_answer packed = sim_ask(s, "GET", "/athlete/activities?per_page=50",
-                                        it_format("%sAccept-Encoding: gzip, deflate\r\n", bearer), NULL);
+    struct http_answer packed =
+        sim_ask(s, "GET", "/athlete/activities?per_page=50",
+                it_format("%sAccept-Encoding: gzip, deflate\r\n", bearer), NULL);
     assert_string_equal(http_field(&packed, "Content-Encoding"), "gzip");
     char *out = it_keep(malloc(plain.n + 1));
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)packed.body, .avail_in = (uInt)packed.n,
-                  .next_out = (Bytef *)out, .avail_out = (uInt)plain.n + 1};
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)packed.body,
+                  .avail_in = (uInt)packed.n,
+                  .next_out = (Bytef *)out,
+                  .avail_out = (uInt)plain.n + 1};
     assert_int_equal(inflateInit2(&z, 31), Z_OK);
     assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
     inflateEnd(&z);
@@ -426,10 +482,14 @@ static void connections_are_kept_and_may_run_ahead(void **state)
     (void)state;
     struct sim *s = start("tiny");
     const char *token = token_of(s, ALL);
-    const char *one = it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token);
+    const char *one =
+        it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token);
     int fd = http_connect(sim_address(s));
-    http_send(fd, it_format("%s%sPOST /_sim/clock HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}GET /none "
-                            "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", one, one));
+    http_send(
+        fd, it_format(
+                "%s%sPOST /_sim/clock HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}GET /none "
+                "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                one, one));
     const char *all = http_until(fd, "Record Not Found", 5000);
     close(fd);
     int answers = 0;

@@ -12,7 +12,8 @@ static const char *world_of(const char *const *args)
     struct sim *s = sim_start(args);
     const char *tokens = sim_str(sim_grant(s, 9001, ALL), "access_token");
     struct http_answer first = sim_ask(s, "GET", "/_sim/truth?athlete=9001", NULL, NULL);
-    struct http_answer second = sim_ask(s, "GET", "/_sim/truth?athlete=9002&scope=activity:read_all", NULL, NULL);
+    struct http_answer second =
+        sim_ask(s, "GET", "/_sim/truth?athlete=9002&scope=activity:read_all", NULL, NULL);
     struct http_answer route = sim_ask(s, "GET", "/_sim/route", NULL, NULL);
     const char *all = it_format("%s\n%s\n%s\n%s", tokens, first.body, second.body, route.body);
     sim_stop(s);
@@ -24,8 +25,10 @@ static void the_seed_decides_all(void **state)
     (void)state;
     static const char *const presets[] = {"tiny", "demo", "ties", "edge"};
     for (size_t i = 0; i < 4; i++) {
-        const char *const args[] = {NOON, "--athletes", "2", "--preset", presets[i], "--seed", "7", NULL};
-        const char *const other[] = {NOON, "--athletes", "2", "--preset", presets[i], "--seed", "8", NULL};
+        const char *const args[] = {NOON,       "--athletes", "2", "--preset",
+                                    presets[i], "--seed",     "7", NULL};
+        const char *const other[] = {NOON,       "--athletes", "2", "--preset",
+                                     presets[i], "--seed",     "8", NULL};
         const char *one = world_of(args);
         assert_string_equal(one, world_of(args));
         assert_string_not_equal(one, world_of(other));
@@ -38,7 +41,8 @@ static void athletes_do_not_depend_on_each_other(void **state)
     struct sim *few = sim_start(IT_LIST(NOON, "--athletes", "2"));
     struct sim *many = sim_start(IT_LIST(NOON, "--athletes", "5"));
     const char *path = "/_sim/truth?athlete=9002&scope=activity:read_all";
-    assert_string_equal(sim_ask(few, "GET", path, NULL, NULL).body, sim_ask(many, "GET", path, NULL, NULL).body);
+    assert_string_equal(sim_ask(few, "GET", path, NULL, NULL).body,
+                        sim_ask(many, "GET", path, NULL, NULL).body);
 }
 
 static void presets_are_as_said(void **state)
@@ -47,7 +51,8 @@ static void presets_are_as_said(void **state)
     static const struct {
         const char *name;
         size_t n;
-    } presets[] = {{"none", 0}, {"tiny", 5}, {"demo", 150}, {"big", 2500}, {"ties", 250}, {"edge", 25}};
+    } presets[] = {{"none", 0},   {"tiny", 5},   {"demo", 150},
+                   {"big", 2500}, {"ties", 250}, {"edge", 25}};
     struct sim *s = sim_start(IT_LIST(NOON));
     for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
         sim_do(s, "reset", "{\"preset\":\"%s\"}", presets[i].name);
@@ -90,8 +95,10 @@ static void activities_follow_the_trail(void **state)
     const char *path = it_format("%s/trail.geojson", it_home());
     FILE *f = fopen(path, "we");
     assert_non_null(f);
-    fputs("{\"type\":\"FeatureCollection\",\"features\":[{\"type\":\"Feature\",\"properties\":{},\"geometry\":{"
-          "\"type\":\"LineString\",\"coordinates\":[[7.0,46.0]", f);
+    fputs("{\"type\":\"FeatureCollection\",\"features\":[{\"type\":\"Feature\",\"properties\":{},"
+          "\"geometry\":{"
+          "\"type\":\"LineString\",\"coordinates\":[[7.0,46.0]",
+          f);
     for (int i = 1; i < 300; i++)
         fprintf(f, ",[%.5f,%.5f]", 7 + i * 0.001, 46 + i * 0.0005);
     fputs("]}}]}", f);
@@ -103,14 +110,20 @@ static void activities_follow_the_trail(void **state)
     size_t near = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_t *start = json_object_get(json_array_get(list, i), "start_latlng");
-        near += json_is_array(start) && distance_to(line, json_number_value(json_array_get(start, 1)),
-                                                    json_number_value(json_array_get(start, 0))) < 0.001 * 0.001;
+        near += json_is_array(start) &&
+                distance_to(line, json_number_value(json_array_get(start, 1)),
+                            json_number_value(json_array_get(start, 0))) < 0.001 * 0.001;
     }
     assert_in_range(near, 40, 110);
-    long long id = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"trail\":[2000,7000]}"), "id");
+    long long id = sim_i64(
+        sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"trail\":[2000,7000]}"), "id");
     double m = sim_f64(sim_get(s, "activity/%lld", id), "distance");
     assert_true(m > 4900 && m < 5200);
-    id = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"latlng\":[[46,7],[46.001,7],[46.001,7.001]]}"), "id");
+    id = sim_i64(
+        sim_do(
+            s, "activity",
+            "{\"do\":\"create\",\"athlete\":9001,\"latlng\":[[46,7],[46.001,7],[46.001,7.001]]}"),
+        "id");
     assert_int_equal(sim_i64(sim_get(s, "activity/%lld", id), "latlng_length"), 3);
     assert_int_equal(sim_i64(sim_get(s, "activity/%lld", id), "moving_time"), 10);
 }
@@ -145,8 +158,10 @@ static void state_can_be_kept_and_taken_back(void **state)
     const char *token = sim_str(grant, "access_token");
     sim_do(s, "clock", "{\"freeze\":true}");
     sim_do(s, "events/hold", "{}");
-    int64_t id = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"name\":\"Before\"}"), "id");
-    sim_do(s, "fault", "{\"match\":{\"path\":\"/athlete\"},\"action\":{\"type\":\"status\",\"status\":502}}");
+    int64_t id = sim_i64(
+        sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"name\":\"Before\"}"), "id");
+    sim_do(s, "fault",
+           "{\"match\":{\"path\":\"/athlete\"},\"action\":{\"type\":\"status\",\"status\":502}}");
     http_is(sim_call(s, token, "/athlete"), 502);
     const char *before = sim_ask(s, "GET", "/_sim/truth?athlete=9001", NULL, NULL).body;
     sim_do(s, "snapshot", "{\"name\":\"a\"}");
@@ -219,30 +234,38 @@ static void mistakes_are_told(void **state)
         {"clock", "{", 400},
     };
     struct sim *s = sim_start(IT_LIST(NOON));
-    const char *before = sim_ask(s, "GET", "/_sim/truth?athlete=9001&scope=activity:read_all", NULL, NULL).body;
+    const char *before =
+        sim_ask(s, "GET", "/_sim/truth?athlete=9001&scope=activity:read_all", NULL, NULL).body;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct http_answer a = sim_ask(s, "POST", it_format("/_sim/%s", wrong[i].path), NULL, wrong[i].body);
+        struct http_answer a =
+            sim_ask(s, "POST", it_format("/_sim/%s", wrong[i].path), NULL, wrong[i].body);
         if (a.status != wrong[i].status)
             fail_msg("%s %s: %d %s", wrong[i].path, wrong[i].body, a.status, a.body);
         assert_true(strlen(sim_str(sim_json(a), "error")) > 0);
     }
-    assert_string_equal(sim_ask(s, "GET", "/_sim/truth?athlete=9001&scope=activity:read_all", NULL, NULL).body, before);
+    assert_string_equal(
+        sim_ask(s, "GET", "/_sim/truth?athlete=9001&scope=activity:read_all", NULL, NULL).body,
+        before);
 }
 
 static void options_are_checked(void **state)
 {
     (void)state;
     static const char *const wrong[][3] = {
-        {"--preset", "x", NULL}, {"--seed", "-1", NULL}, {"--limits", "1,2", NULL}, {"--limits", "1,2/3,4,5", NULL},
-        {"--nonsense", NULL, NULL}, {"word", NULL, NULL}, {"--athletes", "x", NULL},
+        {"--preset", "x", NULL},         {"--seed", "-1", NULL},     {"--limits", "1,2", NULL},
+        {"--limits", "1,2/3,4,5", NULL}, {"--nonsense", NULL, NULL}, {"word", NULL, NULL},
+        {"--athletes", "x", NULL},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_int_equal(it_wait(it_start_program(WAYMARK_SIM, NULL, NULL, wrong[i]), 10000).status, 2);
+        assert_int_equal(it_wait(it_start_program(WAYMARK_SIM, NULL, NULL, wrong[i]), 10000).status,
+                         2);
     static const char *const failing[][3] = {
         {"--listen", "nowhere", NULL}, {"--clock", "noon", NULL}, {"--near", "/none", NULL}};
     for (size_t i = 0; i < 3; i++)
-        assert_int_equal(it_wait(it_start_program(WAYMARK_SIM, NULL, NULL, failing[i]), 10000).status, 1);
-    struct it_result r = it_wait(it_start_program(WAYMARK_SIM, NULL, NULL, IT_LIST("--help")), 10000);
+        assert_int_equal(
+            it_wait(it_start_program(WAYMARK_SIM, NULL, NULL, failing[i]), 10000).status, 1);
+    struct it_result r =
+        it_wait(it_start_program(WAYMARK_SIM, NULL, NULL, IT_LIST("--help")), 10000);
     assert_int_equal(r.status, 0);
     assert_non_null(strstr(r.out, "sim-secret-1001"));
 }
@@ -317,13 +340,16 @@ static void *call(void *arg)
 static void it_bears_many_athletes_and_calls(void **state)
 {
     (void)state;
-    struct sim *s = sim_start(IT_LIST(NOON, "--athletes", "3000", "--limits", "1000000,1000000/1000000,1000000"));
+    struct sim *s = sim_start(
+        IT_LIST(NOON, "--athletes", "3000", "--limits", "1000000,1000000/1000000,1000000"));
     const char *token = sim_str(sim_grant(s, 12000, ALL), "access_token");
     struct caller callers[THREADS];
     int64_t begun = it_now_ms();
     for (int i = 0; i < THREADS; i++) {
         callers[i] = (struct caller){.address = sim_address(s)};
-        callers[i].request = it_format("GET /athlete/activities?per_page=200 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token);
+        callers[i].request = it_format("GET /athlete/activities?per_page=200 HTTP/1.1\r\nHost: "
+                                       "x\r\nAuthorization: Bearer %s\r\n\r\n",
+                                       token);
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
     }
     int answers = 0;
@@ -351,8 +377,10 @@ static void it_ends_in_the_middle(void **state)
     sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"count\":30}");
     sim_do(s, "fault", "{\"action\":{\"type\":\"delay\",\"ms\":5000}}");
     sim_do(s, "snapshot", "{\"name\":\"a\"}");
-    const char *request = it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token);
-    int slow = http_connect(sim_address(s)), idle = http_connect(sim_address(s)), half = http_connect(sim_address(s));
+    const char *request =
+        it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token);
+    int slow = http_connect(sim_address(s)), idle = http_connect(sim_address(s)),
+        half = http_connect(sim_address(s));
     http_send(slow, request);
     http_send(idle, "POST /_sim/idle HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
     http_send(half, "POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Le");

@@ -13,7 +13,9 @@ static struct sim *start(const char *preset)
 /* A rule and its number. action: without braces. */
 static int64_t rule(struct sim *s, const char *match, const char *when, const char *action)
 {
-    return sim_i64(sim_do(s, "fault", "{\"match\":{%s},\"when\":{%s},\"action\":{%s}}", match, when, action), "id");
+    return sim_i64(
+        sim_do(s, "fault", "{\"match\":{%s},\"when\":{%s},\"action\":{%s}}", match, when, action),
+        "id");
 }
 
 static void clear(struct sim *s)
@@ -27,7 +29,11 @@ static const char *raw(struct sim *s, const char *token, const char *path, int64
     int fd = http_connect(sim_address(s));
     if (fd < 0)
         return "refused";
-    http_send(fd, it_format("GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", path, token));
+    http_send(
+        fd,
+        it_format(
+            "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n",
+            path, token));
     const char *text = http_until(fd, "no such text", limit_ms);
     char byte;
     ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
@@ -97,7 +103,8 @@ static void rules_fire_when_they_say(void **state)
     assert_int_equal(sim_try(s, "fault", "{\"action\":{\"type\":\"nonsense\"}}"), 400);
     assert_int_equal(sim_try(s, "fault", "{\"action\":{\"type\":\"status\",\"status\":200}}"), 400);
     assert_int_equal(sim_try(s, "fault", "{\"action\":{\"type\":\"drop\",\"at\":\"x\"}}"), 400);
-    assert_int_equal(sim_try(s, "fault", "{\"when\":{\"never\":1},\"action\":{\"type\":\"drop\"}}"), 400);
+    assert_int_equal(sim_try(s, "fault", "{\"when\":{\"never\":1},\"action\":{\"type\":\"drop\"}}"),
+                     400);
     assert_int_equal(sim_try(s, "fault", "{}"), 400);
 }
 
@@ -121,7 +128,9 @@ static void statuses_have_bodies(void **state)
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         for (size_t k = 0; k < sizeof(codes) / sizeof(codes[0]); k++) {
             clear(s);
-            rule(s, "", "", it_format("\"type\":\"status\",\"status\":%d,\"body\":\"%s\"", codes[k], bodies[i].body));
+            rule(s, "", "",
+                 it_format("\"type\":\"status\",\"status\":%d,\"body\":\"%s\"", codes[k],
+                           bodies[i].body));
             struct http_answer a = sim_call(s, token, "/athlete");
             http_is(a, codes[k]);
             http_has(a, bodies[i].has);
@@ -152,12 +161,14 @@ static void a_429_by_rule_has_variants(void **state)
     struct sim *s = start("tiny");
     const char *token = token_of(s, ALL);
     for (size_t i = 0; i < sizeof(variants) / sizeof(variants[0]); i++) {
-        rule(s, "", "", it_format("\"type\":\"rate_limit\",\"variant\":\"%s\"", variants[i].variant));
+        rule(s, "", "",
+             it_format("\"type\":\"rate_limit\",\"variant\":\"%s\"", variants[i].variant));
         struct http_answer a = sim_call(s, token, "/athlete");
         http_is(a, 429);
         http_has(a, variants[i].body);
         assert_null(http_field(&a, "Retry-After"));
-        const char *usage = http_field(&a, "X-Ratelimit-Usage"), *read = http_field(&a, "X-Readratelimit-Usage");
+        const char *usage = http_field(&a, "X-Ratelimit-Usage"),
+                   *read = http_field(&a, "X-Readratelimit-Usage");
         if (variants[i].usage == NULL) {
             assert_null(usage);
             assert_null(http_field(&a, "X-Ratelimit-Limit"));
@@ -189,7 +200,8 @@ static void answers_may_be_slow(void **state)
     /* Nobody else waits meanwhile. */
     rule(s, "", "\"nth\":1", "\"type\":\"delay\",\"ms\":2000");
     int fd = http_connect(sim_address(s));
-    http_send(fd, it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token));
+    http_send(fd, it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
+                            token));
     it_pause_ms(50);
     assert_in_range(sim_call(s, token, "/athlete").ms, 0, 1000);
     close(fd);
@@ -202,7 +214,8 @@ static void connections_may_break(void **state)
     const char *token = token_of(s, ALL);
     static const char *const ats[] = {"before", "headers", "body", "rst", "never", "refuse"};
     for (size_t i = 0; i < sizeof(ats) / sizeof(ats[0]); i++)
-        rule(s, "", it_format("\"nth\":%zu", i + 1), it_format("\"type\":\"drop\",\"at\":\"%s\",\"ms\":400", ats[i]));
+        rule(s, "", it_format("\"nth\":%zu", i + 1),
+             it_format("\"type\":\"drop\",\"at\":\"%s\",\"ms\":400", ats[i]));
     assert_string_equal(raw(s, token, "/athlete", 2000), "");
     const char *text = raw(s, token, "/athlete", 2000);
     assert_non_null(strstr(text, "Transfer-Encoding: chunked\r\n"));
@@ -213,7 +226,8 @@ static void connections_may_break(void **state)
     assert_in_range(body, 1, length - 1);
     /* A reset is an error, not an end. */
     int fd = http_connect(sim_address(s));
-    http_send(fd, it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token));
+    http_send(fd, it_format("GET /athlete HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
+                            token));
     struct pollfd p = {.fd = fd, .events = POLLIN};
     char byte;
     assert_int_equal(poll(&p, 1, 2000), 1);
@@ -232,7 +246,8 @@ static void bodies_may_be_corrupt(void **state)
     (void)state;
     struct sim *s = start("tiny");
     const char *token = token_of(s, ALL);
-    static const char *const hows[] = {"truncated", "utf8", "content_type", "duplicate_keys", "deep", "bom", "trailing"};
+    static const char *const hows[] = {"truncated", "utf8", "content_type", "duplicate_keys",
+                                       "deep",      "bom",  "trailing"};
     struct http_answer a[7];
     size_t whole = sim_call(s, token, "/athlete").n;
     for (size_t i = 0; i < 7; i++) {
@@ -268,14 +283,19 @@ static void an_activity_may_not_be_readable_yet(void **state)
     const char *token = token_of(s, ALL);
     rule(s, "", "", "\"type\":\"not_yet\",\"calls\":3");
     for (int k = 0; k < 2; k++) {
-        const char *path = it_format("/activities/%lld", (long long)sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001}"), "id"));
+        const char *path =
+            it_format("/activities/%lld",
+                      (long long)sim_i64(
+                          sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001}"), "id"));
         for (int i = 0; i < 3; i++)
             expect_fault(sim_call(s, token, path), 404, "Activity", "", "not found");
         http_is(sim_call(s, token, path), 200);
     }
     clear(s);
     rule(s, "", "", "\"type\":\"not_yet\",\"seconds\":30");
-    const char *path = it_format("/activities/%lld/streams", (long long)sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001}"), "id"));
+    const char *path = it_format(
+        "/activities/%lld/streams",
+        (long long)sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001}"), "id"));
     http_is(sim_call(s, token, path), 404);
     sim_advance(s, 31);
     http_is(sim_call(s, token, path), 200);
@@ -286,14 +306,16 @@ static void an_activity_may_not_be_readable_yet(void **state)
     /* The same, of one activity. */
     static const char *const keys[] = {"\"not_yet_calls\":2", "\"not_yet_s\":60", "\"never\":true"};
     for (size_t i = 0; i < 3; i++) {
-        int64_t id = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,%s}", keys[i]), "id");
+        int64_t id = sim_i64(
+            sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,%s}", keys[i]), "id");
         path = it_format("/activities/%lld", (long long)id);
         assert_true(json_is_false(sim_at(sim_get(s, "activity/%lld", (long long)id), "readable")));
         http_is(sim_call(s, token, path), 404);
         http_is(sim_call(s, token, path), 404);
         sim_advance(s, 61);
         http_is(sim_call(s, token, path), i < 2 ? 200 : 404);
-        assert_int_equal(json_is_true(sim_at(sim_get(s, "activity/%lld", (long long)id), "readable")), i < 2);
+        assert_int_equal(
+            json_is_true(sim_at(sim_get(s, "activity/%lld", (long long)id), "readable")), i < 2);
     }
 }
 
@@ -309,8 +331,10 @@ static void an_activity_may_be_poison(void **state)
     assert_string_equal(a.body, "{\"message\":\"error\"}");
     http_is(sim_call(s, token, "/athlete/activities"), 200);
     clear(s);
-    sim_do(s, "activity", "{\"do\":\"edit\",\"id\":%lld,\"poison\":true,\"silent\":true}", (long long)id);
-    http_is(sim_call(s, token, it_format("/activities/%lld/streams?keys=latlng", (long long)id)), 500);
+    sim_do(s, "activity", "{\"do\":\"edit\",\"id\":%lld,\"poison\":true,\"silent\":true}",
+           (long long)id);
+    http_is(sim_call(s, token, it_format("/activities/%lld/streams?keys=latlng", (long long)id)),
+            500);
 }
 
 static void tokens_may_be_at_fault(void **state)
@@ -326,15 +350,18 @@ static void tokens_may_be_at_fault(void **state)
     rule(s, "\"path\":\"/athlete\"", "\"nth\":1", "\"type\":\"token\",\"do\":\"expire\"");
     http_is(sim_call(s, token, "/athlete"), 401);
     http_is(sim_call(s, token, "/athlete"), 401);
-    const char *form = it_format(APP "&grant_type=refresh_token&refresh_token=%s", sim_str(grant, "refresh_token"));
+    const char *form = it_format(APP "&grant_type=refresh_token&refresh_token=%s",
+                                 sim_str(grant, "refresh_token"));
     json_t *fresh = sim_json(post_form(s, "/oauth/token", form));
     http_is(sim_call(s, sim_str(fresh, "access_token"), "/athlete"), 200);
     clear(s);
     /* The new refresh token was made, and nobody heard of it. */
     rule(s, "\"path\":\"/oauth/token\"", "\"nth\":1", "\"type\":\"token\",\"do\":\"lose\"");
-    form = it_format(APP "&grant_type=refresh_token&refresh_token=%s", sim_str(fresh, "refresh_token"));
+    form = it_format(APP "&grant_type=refresh_token&refresh_token=%s",
+                     sim_str(fresh, "refresh_token"));
     assert_int_equal(post_form(s, "/oauth/token", form).status, -1);
-    expect_fault(post_form(s, "/oauth/token", form), 400, "RefreshToken", "refresh_token", "invalid");
+    expect_fault(post_form(s, "/oauth/token", form), 400, "RefreshToken", "refresh_token",
+                 "invalid");
     clear(s);
     rule(s, "", "\"nth\":1", "\"type\":\"token\",\"do\":\"revoke\"");
     http_is(sim_call(s, sim_str(fresh, "access_token"), "/athlete"), 401);
@@ -346,9 +373,12 @@ static size_t ids_of_pages(struct sim *s, const char *token, int pages, json_t *
 {
     size_t all = 0;
     for (int page = 1; page <= pages; page++) {
-        json_t *list = sim_json(sim_call(s, token, it_format("/athlete/activities?per_page=10&page=%d", page)));
+        json_t *list = sim_json(
+            sim_call(s, token, it_format("/athlete/activities?per_page=10&page=%d", page)));
         for (size_t i = 0; i < json_array_size(list); i++)
-            json_object_set_new(ids, it_format("%lld", (long long)sim_i64(list, it_format("%zu.id", i))), json_true());
+            json_object_set_new(ids,
+                                it_format("%lld", (long long)sim_i64(list, it_format("%zu.id", i))),
+                                json_true());
         assert_true(json_array_size(list) <= 10);
         all += json_array_size(list);
     }
@@ -363,10 +393,11 @@ static void pages_may_move(void **state)
         int pages;
         size_t all, different;
     } ways[] = {
-        {"\"do\":\"short\",\"n\":3", "", 22, 150, 150},        /* pages of 7 */
-        {"\"do\":\"duplicate\"", "", 17, 166, 150},            /* 16 twice */
-        {"\"do\":\"insert\"", "\"nth\":1", 16, 151, 150},      /* the new one pushes one down: seen twice */
-        {"\"do\":\"delete\"", "\"nth\":1", 15, 149, 149},      /* one is never seen */
+        {"\"do\":\"short\",\"n\":3", "", 22, 150, 150}, /* pages of 7 */
+        {"\"do\":\"duplicate\"", "", 17, 166, 150},     /* 16 twice */
+        {"\"do\":\"insert\"", "\"nth\":1", 16, 151,
+         150}, /* the new one pushes one down: seen twice */
+        {"\"do\":\"delete\"", "\"nth\":1", 15, 149, 149}, /* one is never seen */
     };
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         struct sim *s = sim_start(IT_LIST(NOON, "--preset", "demo"));
@@ -394,7 +425,8 @@ static void reads_may_be_stale(void **state)
     const char *path = it_format("/activities/%lld", (long long)id);
     rule(s, "", "", "\"type\":\"stale\",\"seconds\":60");
     sim_do(s, "activity", "{\"do\":\"retitle\",\"id\":%lld,\"name\":\"Renamed\"}", (long long)id);
-    int64_t made = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"name\":\"Made\"}"), "id");
+    int64_t made = sim_i64(
+        sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"name\":\"Made\"}"), "id");
     http_lacks(sim_call(s, token, path), "Renamed");
     http_lacks(sim_call(s, token, "/athlete/activities"), "Renamed");
     http_lacks(sim_call(s, token, "/athlete/activities"), "Made");
@@ -415,16 +447,20 @@ static void scope_and_application_may_be_refused(void **state)
     json_t *grant = sim_grant(s, 9001, ALL);
     const char *token = sim_str(grant, "access_token");
     rule(s, "", "\"nth\":1", "\"type\":\"scope\"");
-    expect_fault(sim_call(s, token, "/athlete/activities"), 401, "AccessToken", "activity:read_permission", "missing");
+    expect_fault(sim_call(s, token, "/athlete/activities"), 401, "AccessToken",
+                 "activity:read_permission", "missing");
     clear(s);
     rule(s, "", "", "\"type\":\"inactive\"");
     expect_fault(sim_call(s, token, "/athlete"), 403, "Application", "Status", "Inactive");
-    const char *form = it_format(APP "&grant_type=refresh_token&refresh_token=%s", sim_str(grant, "refresh_token"));
+    const char *form = it_format(APP "&grant_type=refresh_token&refresh_token=%s",
+                                 sim_str(grant, "refresh_token"));
     http_is(post_form(s, "/oauth/token", form), 200);
     clear(s);
     sim_do(s, "app/status", "{\"status\":\"inactive\"}");
-    expect_fault(sim_call(s, token, "/athlete/activities"), 403, "Application", "Status", "Inactive");
-    expect_fault(sim_ask(s, "GET", "/api/v3/push_subscriptions?" APP, NULL, NULL), 403, "Application", "Status", "Inactive");
+    expect_fault(sim_call(s, token, "/athlete/activities"), 403, "Application", "Status",
+                 "Inactive");
+    expect_fault(sim_ask(s, "GET", "/api/v3/push_subscriptions?" APP, NULL, NULL), 403,
+                 "Application", "Status", "Inactive");
     assert_string_equal(sim_str(sim_get(s, "app/status"), "status"), "inactive");
     sim_do(s, "app/status", "{\"status\":\"active\"}");
     http_is(sim_call(s, token, "/athlete/activities"), 200);

@@ -20,19 +20,25 @@ static void consent_refuses_what_is_wrong(void **state)
     static const struct {
         const char *query, *resource, *field;
     } wrong[] = {
-        {"client_id=7&response_type=code&redirect_uri=http://localhost/&scope=read", "Application", "client_id"},
-        {"response_type=code&redirect_uri=http://localhost/&scope=read", "Application", "client_id"},
-        {"client_id=1001&response_type=code&redirect_uri=http://evil.example/&scope=read", "Application", "redirect_uri"},
-        {"client_id=1001&response_type=code&redirect_uri=http://localhost.evil.example/&scope=read", "Application", "redirect_uri"},
+        {"client_id=7&response_type=code&redirect_uri=http://localhost/&scope=read", "Application",
+         "client_id"},
+        {"response_type=code&redirect_uri=http://localhost/&scope=read", "Application",
+         "client_id"},
+        {"client_id=1001&response_type=code&redirect_uri=http://evil.example/&scope=read",
+         "Application", "redirect_uri"},
+        {"client_id=1001&response_type=code&redirect_uri=http://localhost.evil.example/&scope=read",
+         "Application", "redirect_uri"},
         {"client_id=1001&response_type=code&scope=read", "Application", "redirect_uri"},
-        {"client_id=1001&response_type=token&redirect_uri=http://localhost/&scope=read", "Authorize", "response_type"},
-        {"client_id=1001&response_type=code&redirect_uri=http://localhost/&scope=activity:all", "Authorize", "scope"},
+        {"client_id=1001&response_type=token&redirect_uri=http://localhost/&scope=read",
+         "Authorize", "response_type"},
+        {"client_id=1001&response_type=code&redirect_uri=http://localhost/&scope=activity:all",
+         "Authorize", "scope"},
         {"client_id=1001&response_type=code&redirect_uri=http://localhost/", "Authorize", "scope"},
     };
     struct sim *s = start();
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct http_answer a =
-            sim_ask(s, "GET", it_format("/oauth/authorize?%s&sim_auto=9001", wrong[i].query), NULL, NULL);
+        struct http_answer a = sim_ask(
+            s, "GET", it_format("/oauth/authorize?%s&sim_auto=9001", wrong[i].query), NULL, NULL);
         expect_fault(a, 400, wrong[i].resource, wrong[i].field, "invalid");
     }
 }
@@ -47,9 +53,10 @@ static void the_page_lets_one_choose(void **state)
     http_has(a, "<option value=\"9001\">");
     http_has(a, "value=\"a&#38;b\"");
     /* What the browser sends when one box was unticked. */
-    const char *form = "client_id=1001&response_type=code&redirect_uri=http%3A%2F%2Flocalhost%3A1%2F"
-                       "back&state=s&scope=read%2Cactivity%3Aread_all%2Cactivity%3Aread&sim_auto=9001&"
-                       "sim_tick=activity%3Aread";
+    const char *form =
+        "client_id=1001&response_type=code&redirect_uri=http%3A%2F%2Flocalhost%3A1%2F"
+        "back&state=s&scope=read%2Cactivity%3Aread_all%2Cactivity%3Aread&sim_auto=9001&"
+        "sim_tick=activity%3Aread";
     a = post_form(s, "/oauth/authorize", form);
     http_is(a, 302);
     const char *to = http_field(&a, "Location");
@@ -58,7 +65,8 @@ static void the_page_lets_one_choose(void **state)
     assert_null(strstr(to, "read_all"));
     a = post_form(s, "/oauth/authorize", it_format("%s&sim_deny=1", form));
     http_is(a, 302);
-    assert_string_equal(http_field(&a, "Location"), "http://localhost:1/back?state=s&error=access_denied");
+    assert_string_equal(http_field(&a, "Location"),
+                        "http://localhost:1/back?state=s&error=access_denied");
 }
 
 static const char *code_in(struct http_answer a)
@@ -72,12 +80,14 @@ static const char *code_in(struct http_answer a)
 
 static struct http_answer exchange(struct sim *s, const char *code)
 {
-    return post_form(s, "/oauth/token", it_format(APP "&grant_type=authorization_code&code=%s", code));
+    return post_form(s, "/oauth/token",
+                     it_format(APP "&grant_type=authorization_code&code=%s", code));
 }
 
 static struct http_answer refresh(struct sim *s, const char *token)
 {
-    return post_form(s, "/oauth/token", it_format(APP "&grant_type=refresh_token&refresh_token=%s", token));
+    return post_form(s, "/oauth/token",
+                     it_format(APP "&grant_type=refresh_token&refresh_token=%s", token));
 }
 
 static void a_code_is_good_once(void **state)
@@ -85,8 +95,8 @@ static void a_code_is_good_once(void **state)
     (void)state;
     struct sim *s = start();
     struct http_answer a = ask(s, "&scope=activity:read_all&sim_auto=9001");
-    assert_non_null(strstr(http_field(&a, "Location"),
-                           "http://localhost:1/back?state=a%26b&code="));
+    assert_non_null(
+        strstr(http_field(&a, "Location"), "http://localhost:1/back?state=a%26b&code="));
     assert_non_null(strstr(http_field(&a, "Location"), "&scope=read,activity:read_all"));
     const char *code = code_in(a);
     a = exchange(s, code);
@@ -117,9 +127,11 @@ static void the_token_endpoint_knows_its_clients(void **state)
         int status;
         const char *resource, *field;
     } wrong[] = {
-        {"client_id=7&client_secret=x&grant_type=refresh_token&refresh_token=y", 400, "Application", "client_id"},
+        {"client_id=7&client_secret=x&grant_type=refresh_token&refresh_token=y", 400, "Application",
+         "client_id"},
         {"grant_type=refresh_token&refresh_token=y", 400, "Application", "client_id"},
-        {"client_id=1001&client_secret=x&grant_type=refresh_token&refresh_token=y", 401, "Application", ""},
+        {"client_id=1001&client_secret=x&grant_type=refresh_token&refresh_token=y", 401,
+         "Application", ""},
         {"client_id=1001&grant_type=refresh_token&refresh_token=y", 401, "Application", ""},
         {APP "&grant_type=refresh_token&refresh_token=y", 400, "RefreshToken", "refresh_token"},
         {APP "&grant_type=refresh_token", 400, "RefreshToken", "refresh_token"},
@@ -127,17 +139,18 @@ static void the_token_endpoint_knows_its_clients(void **state)
         {APP "&grant_type=password", 400, "OAuth", "grant_type"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        expect_fault(post_form(s, "/oauth/token", wrong[i].form), wrong[i].status, wrong[i].resource,
-                     wrong[i].field, "invalid");
+        expect_fault(post_form(s, "/oauth/token", wrong[i].form), wrong[i].status,
+                     wrong[i].resource, wrong[i].field, "invalid");
         expect_fault(post_form(s, "/api/v3/oauth/token", wrong[i].form), wrong[i].status,
                      wrong[i].resource, wrong[i].field, "invalid");
     }
     /* Not as JSON, not in the query. */
-    struct http_answer a =
-        sim_ask(s, "POST", "/oauth/token", "Content-Type: application/json\r\n",
-                "{\"client_id\":1001,\"client_secret\":\"sim-secret-1001\",\"grant_type\":\"refresh_token\"}");
+    struct http_answer a = sim_ask(s, "POST", "/oauth/token", "Content-Type: application/json\r\n",
+                                   "{\"client_id\":1001,\"client_secret\":\"sim-secret-1001\","
+                                   "\"grant_type\":\"refresh_token\"}");
     expect_fault(a, 400, "Application", "client_id", "invalid");
-    a = sim_ask(s, "POST", "/oauth/token?" APP "&grant_type=refresh_token&refresh_token=y", NULL, "");
+    a = sim_ask(s, "POST", "/oauth/token?" APP "&grant_type=refresh_token&refresh_token=y", NULL,
+                "");
     expect_fault(a, 400, "Application", "client_id", "invalid");
 }
 
@@ -203,8 +216,8 @@ static void auto_gives_the_old_grant_again(void **state)
     /* Reduced on consent, it is the narrower one that counts. */
     a = ask(s, "&scope=activity:read_all&sim_auto=9001&approval_prompt=force&sim_scope=read");
     json_t *json = sim_json(exchange(s, code_in(a)));
-    expect_fault(sim_call(s, sim_str(json, "access_token"), "/athlete/activities"), 401, "AccessToken",
-                 "activity:read_permission", "missing");
+    expect_fault(sim_call(s, sim_str(json, "access_token"), "/athlete/activities"), 401,
+                 "AccessToken", "activity:read_permission", "missing");
     /* The control may decide for all. */
     sim_do(s, "consent", "{\"athlete\":9001,\"deny\":true}");
     a = ask(s, "&scope=read");
@@ -219,7 +232,8 @@ static void capacity_is_checked(void **state)
     struct sim *s = sim_start(IT_LIST(NOON, "--athletes", "3", "--capacity", "1"));
     const char *early = code_in(ask(s, "&scope=read&sim_auto=9002"));
     http_is(exchange(s, code_in(ask(s, "&scope=read&sim_auto=9001"))), 200);
-    expect_fault(ask(s, "&scope=read&sim_auto=9003"), 403, "Application", "athlete limit", "exceeded");
+    expect_fault(ask(s, "&scope=read&sim_auto=9003"), 403, "Application", "athlete limit",
+                 "exceeded");
     expect_fault(exchange(s, early), 403, "Application", "athlete limit", "exceeded");
     http_is(exchange(s, code_in(ask(s, "&scope=read&sim_auto=9001"))), 200);
 }

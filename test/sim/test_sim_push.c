@@ -48,7 +48,9 @@ static void a_subscription_is_made_by_a_challenge(void **state)
     assert_int_equal(strlen(sim_str(json, "0.created_at")), 20);
     expect_fault(subscribe(s, catcher_url(c)), 400, "PushSubscription", "base", "already exists");
     http_is(sim_ask(s, "DELETE", it_format(SUBSCRIPTIONS "/%lld", (long long)id), NULL, NULL), 400);
-    http_is(sim_ask(s, "DELETE", it_format(SUBSCRIPTIONS "/%lld?" APP, (long long)id + 1), NULL, NULL), 404);
+    http_is(
+        sim_ask(s, "DELETE", it_format(SUBSCRIPTIONS "/%lld?" APP, (long long)id + 1), NULL, NULL),
+        404);
     a = sim_ask(s, "DELETE", it_format(SUBSCRIPTIONS "/%lld?" APP, (long long)id), NULL, NULL);
     http_is(a, 204);
     assert_int_equal(a.n, 0);
@@ -60,7 +62,8 @@ static void a_subscription_is_made_by_a_challenge(void **state)
         "--x\r\nContent-Disposition: form-data; name=\"callback_url\"\r\n\r\n%s?key=1\r\n--x--\r\n",
         catcher_url(c));
     http_is(sim_ask(s, "POST", "/push_subscriptions",
-                    "Content-Type: multipart/form-data; boundary=x\r\n", form), 201);
+                    "Content-Type: multipart/form-data; boundary=x\r\n", form),
+            201);
     assert_non_null(strstr(catcher_challenged(c), "/hook?key=1&hub.mode=subscribe"));
     assert_int_equal(sim_i64(sim_get(s, "limits"), "used_overall.0"), 0);
     catcher_stop(c);
@@ -75,13 +78,16 @@ static void a_challenge_may_fail(void **state)
         enum challenge_answer how;
         const char *code;
     } ways[] = {
-        {WRONG_VALUE, "challenge does not match"}, {NO_JSON, "not verifiable"},
-        {WRONG_TYPE, "not verifiable"},            {WRONG_STATUS, "GET to callback URL does not return 200"},
+        {WRONG_VALUE, "challenge does not match"},
+        {NO_JSON, "not verifiable"},
+        {WRONG_TYPE, "not verifiable"},
+        {WRONG_STATUS, "GET to callback URL does not return 200"},
         {LATE, "not verifiable"},
     };
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         catcher_challenge(c, ways[i].how);
-        expect_fault(subscribe(s, catcher_url(c)), 400, "PushSubscription", "callback url", ways[i].code);
+        expect_fault(subscribe(s, catcher_url(c)), 400, "PushSubscription", "callback url",
+                     ways[i].code);
     }
     const char *long_url = it_format("http://127.0.0.1:1/%0240d", 1);
     expect_fault(subscribe(s, long_url), 400, "PushSubscription", "callback url",
@@ -89,13 +95,15 @@ static void a_challenge_may_fail(void **state)
     static const char *const unreachable[] = {"http://127.0.0.1:1/", "https://127.0.0.1:1/",
                                               "http://192.0.2.1/", "ftp://x/", "nonsense"};
     for (size_t i = 0; i < sizeof(unreachable) / sizeof(unreachable[0]); i++)
-        expect_fault(subscribe(s, unreachable[i]), 400, "PushSubscription", "callback url", "not verifiable");
+        expect_fault(subscribe(s, unreachable[i]), 400, "PushSubscription", "callback url",
+                     "not verifiable");
     expect_fault(post_form(s, SUBSCRIPTIONS, APP "&callback_url=http%3A%2F%2F127.0.0.1"), 400,
                  "PushSubscription", "verify_token", "required");
     expect_fault(post_form(s, SUBSCRIPTIONS, "client_id=1001&client_secret=x&callback_url=y"), 401,
                  "Application", "", "invalid");
     expect_fault(sim_ask(s, "POST", SUBSCRIPTIONS "?" APP, "Content-Type: application/json\r\n",
-                         "{\"client_id\":1001}"), 400, "Application", "client_id", "invalid");
+                         "{\"client_id\":1001}"),
+                 400, "Application", "client_id", "invalid");
     assert_string_equal(sim_ask(s, "GET", SUBSCRIPTIONS "?" APP, NULL, NULL).body, "[]");
     catcher_stop(c);
 }
@@ -106,10 +114,14 @@ static void it_serves_while_a_challenge_is_under_way(void **state)
     struct sim *s = start();
     struct catcher *c = catcher_start();
     catcher_challenge(c, LATE);
-    const char *form = it_format(APP "&verify_token=v&callback_url=%s", http_encode(catcher_url(c)));
+    const char *form =
+        it_format(APP "&verify_token=v&callback_url=%s", http_encode(catcher_url(c)));
     int fd = http_connect(sim_address(s));
-    http_send(fd, it_format("POST " SUBSCRIPTIONS " HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-                            "Content-Length: %zu\r\n\r\n%s", strlen(form), form));
+    http_send(
+        fd, it_format("POST " SUBSCRIPTIONS
+                      " HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                      "Content-Length: %zu\r\n\r\n%s",
+                      strlen(form), form));
     int64_t begun = it_now_ms();
     for (int i = 0; i < 10; i++)
         (void)sim_get(s, "clock");
@@ -126,17 +138,23 @@ static void a_challenge_may_look_odd(void **state)
     (void)state;
     struct sim *s = start();
     struct catcher *c = catcher_start();
-    sim_do(s, "fault", "{\"action\":{\"type\":\"challenge\",\"do\":\"escaped\"},\"when\":{\"nth\":1}}");
-    sim_do(s, "fault", "{\"action\":{\"type\":\"challenge\",\"do\":\"reversed\"},\"when\":{\"nth\":2}}");
-    sim_do(s, "fault", "{\"action\":{\"type\":\"challenge\",\"do\":\"bad_verify\"},\"when\":{\"nth\":3}}");
+    sim_do(s, "fault",
+           "{\"action\":{\"type\":\"challenge\",\"do\":\"escaped\"},\"when\":{\"nth\":1}}");
+    sim_do(s, "fault",
+           "{\"action\":{\"type\":\"challenge\",\"do\":\"reversed\"},\"when\":{\"nth\":2}}");
+    sim_do(s, "fault",
+           "{\"action\":{\"type\":\"challenge\",\"do\":\"bad_verify\"},\"when\":{\"nth\":3}}");
     for (int i = 0; i < 2; i++) {
         int64_t id = catcher_subscribe(c, s);
         const char *target = catcher_challenged(c);
         if (i == 0)
-            assert_non_null(strstr(target, "%68%75%62%2E%6D%6F%64%65=%73%75%62")); /* hub.mode=sub */
+            assert_non_null(
+                strstr(target, "%68%75%62%2E%6D%6F%64%65=%73%75%62")); /* hub.mode=sub */
         else
             assert_true(strstr(target, "hub.verify_token") < strstr(target, "hub.mode"));
-        http_is(sim_ask(s, "DELETE", it_format(SUBSCRIPTIONS "/%lld?" APP, (long long)id), NULL, NULL), 204);
+        http_is(
+            sim_ask(s, "DELETE", it_format(SUBSCRIPTIONS "/%lld?" APP, (long long)id), NULL, NULL),
+            204);
     }
     http_is(subscribe(s, catcher_url(c)), 400); /* the catcher does not know that token */
     assert_non_null(strstr(catcher_at(c, 0).target, "hub.verify_token=v%26%20w-not"));
@@ -155,8 +173,8 @@ static const char *told(struct catcher *c, size_t from)
         json_t *value;
         const char *one = sim_str(e, "aspect_type");
         assert_int_equal(json_object_size(e), 7);
-        json_object_foreach (sim_at(e, "updates"), key, value)
-            one = it_format("%s %s=%s", one, key, json_string_value(value));
+        json_object_foreach(sim_at(e, "updates"), key, value) one =
+            it_format("%s %s=%s", one, key, json_string_value(value));
         all = it_format("%s%s%s", all, all[0] ? "," : "", one);
     }
     return all;
@@ -169,12 +187,15 @@ static void scopes_decide_which_events_come(void **state)
         const char *scope;
         const char *says[8];
     } rows[] = {
-        {ALL, {"create", "create", "update private=true", "update private=false", "update title=New",
-               "update type=Ride", "delete", "update authorized=false"}},
-        {"read,activity:read_all", {"create", "create", "update private=true", "update private=false",
-               "update title=New", "update type=Ride", "delete", "update authorized=false"}},
-        {READ, {"", "create", "delete", "create", "update title=New", "update type=Ride", "delete",
-                "update authorized=false"}},
+        {ALL,
+         {"create", "create", "update private=true", "update private=false", "update title=New",
+          "update type=Ride", "delete", "update authorized=false"}},
+        {"read,activity:read_all",
+         {"create", "create", "update private=true", "update private=false", "update title=New",
+          "update type=Ride", "delete", "update authorized=false"}},
+        {READ,
+         {"", "create", "delete", "create", "update title=New", "update type=Ride", "delete",
+          "update authorized=false"}},
         {"read", {"", "", "", "", "", "", "", ""}},
     };
     struct sim *s = start();
@@ -187,24 +208,30 @@ static void scopes_decide_which_events_come(void **state)
         for (int step = 0; step < 8; step++) {
             size_t from = catcher_count(c);
             if (step == 0)
-                sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"visibility\":\"only_me\"}");
+                sim_do(s, "activity",
+                       "{\"do\":\"create\",\"athlete\":9001,\"visibility\":\"only_me\"}");
             if (step == 1)
-                id = sim_i64(sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"name\":\"Old\"}"), "id");
+                id = sim_i64(
+                    sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"name\":\"Old\"}"),
+                    "id");
             if (step == 2)
                 sim_do(s, "activity", "{\"do\":\"hide\",\"id\":%lld}", id);
             if (step == 3)
-                sim_do(s, "activity", "{\"do\":\"unhide\",\"id\":%lld,\"visibility\":\"followers_only\"}", id);
+                sim_do(s, "activity",
+                       "{\"do\":\"unhide\",\"id\":%lld,\"visibility\":\"followers_only\"}", id);
             if (step == 4)
                 sim_do(s, "activity", "{\"do\":\"retitle\",\"id\":%lld,\"name\":\"New\"}", id);
             if (step == 5)
-                sim_do(s, "activity", "{\"do\":\"retype\",\"id\":%lld,\"sport_type\":\"GravelRide\"}", id);
+                sim_do(s, "activity",
+                       "{\"do\":\"retype\",\"id\":%lld,\"sport_type\":\"GravelRide\"}", id);
             if (step == 6)
                 sim_do(s, "activity", "{\"do\":\"delete\",\"id\":%lld}", id);
             if (step == 7)
                 sim_do(s, "athlete/9001/revoke", "{}");
             sim_idle(s);
             if (strcmp(told(c, from), says[step]) != 0)
-                fail_msg("%s, step %d: \"%s\", not \"%s\"", rows[i].scope, step, told(c, from), says[step]);
+                fail_msg("%s, step %d: \"%s\", not \"%s\"", rows[i].scope, step, told(c, from),
+                         says[step]);
         }
     }
     catcher_stop(c);
@@ -232,16 +259,24 @@ static void an_event_says_what_happened(void **state)
     assert_string_equal(catcher_at(c, 0).type, "application/json");
     /* What makes no event: crop, description, silence, followers and everyone. */
     sim_do(s, "activity", "{\"do\":\"crop\",\"id\":%lld,\"from\":0.2,\"to\":0.6}", (long long)id);
-    sim_do(s, "activity", "{\"do\":\"edit\",\"id\":%lld,\"description\":\"x\",\"visibility\":\"followers_only\"}", (long long)id);
-    sim_do(s, "activity", "{\"do\":\"retitle\",\"id\":%lld,\"name\":\"y\",\"silent\":true}", (long long)id);
+    sim_do(s, "activity",
+           "{\"do\":\"edit\",\"id\":%lld,\"description\":\"x\",\"visibility\":\"followers_only\"}",
+           (long long)id);
+    sim_do(s, "activity", "{\"do\":\"retitle\",\"id\":%lld,\"name\":\"y\",\"silent\":true}",
+           (long long)id);
     sim_idle(s);
     assert_int_equal(catcher_count(c), 1);
     /* One save is one event, or several. */
-    sim_do(s, "activity", "{\"do\":\"edit\",\"id\":%lld,\"name\":\"z\",\"sport_type\":\"Hike\",\"visibility\":\"only_me\"}", (long long)id);
+    sim_do(s, "activity",
+           "{\"do\":\"edit\",\"id\":%lld,\"name\":\"z\",\"sport_type\":\"Hike\",\"visibility\":"
+           "\"only_me\"}",
+           (long long)id);
     sim_idle(s);
     assert_string_equal(told(c, 1), "update title=z type=Hike private=true");
     sim_do(s, "settings", "{\"delivery_parallel\":1}");
-    sim_do(s, "activity", "{\"do\":\"edit\",\"id\":%lld,\"name\":\"a\",\"sport_type\":\"Run\",\"split\":true}", (long long)id);
+    sim_do(s, "activity",
+           "{\"do\":\"edit\",\"id\":%lld,\"name\":\"a\",\"sport_type\":\"Run\",\"split\":true}",
+           (long long)id);
     sim_idle(s);
     assert_string_equal(told(c, 2), "update title=a,update type=Run");
     sim_do(s, "athlete/9001/revoke", "{}");
@@ -264,7 +299,8 @@ static void a_crop_changes_what_is_true(void **state)
     json_t *after = sim_get(s, "activity/%lld", (long long)id);
     double share = sim_f64(after, "distance") / sim_f64(before, "distance");
     assert_true(share > 0.49 && share < 0.51);
-    assert_string_not_equal(sim_str(after, "summary_polyline"), sim_str(before, "summary_polyline"));
+    assert_string_not_equal(sim_str(after, "summary_polyline"),
+                            sim_str(before, "summary_polyline"));
     assert_int_equal(sim_i64(after, "revision"), sim_i64(before, "revision") + 1);
     assert_in_range(sim_i64(after, "latlng_length") * 2, sim_i64(before, "latlng_length") - 4,
                     sim_i64(before, "latlng_length") + 4);
@@ -414,15 +450,17 @@ static void odd_events_can_be_sent(void **state)
     assert_int_equal(catcher_subscribe(c, s), 120001);
     size_t n = sizeof(kinds) / sizeof(kinds[0]);
     for (size_t i = 0; i < n; i++) {
-        sim_do(s, "events/send", "{\"kind\":\"%s\",\"athlete\":9001,\"activity\":%lld}", kinds[i].kind,
-               (long long)first_id(s));
+        sim_do(s, "events/send", "{\"kind\":\"%s\",\"athlete\":9001,\"activity\":%lld}",
+               kinds[i].kind, (long long)first_id(s));
         sim_idle(s);
         const char *body = catcher_at(c, i).body;
         if (strstr(body, kinds[i].has) == NULL || (kinds[i].lacks && strstr(body, kinds[i].lacks)))
             fail_msg("%s: %.300s", kinds[i].kind, body);
         if (strcmp(kinds[i].kind, "big_body") == 0)
             assert_true(strlen(body) > 1000000);
-        assert_string_equal(catcher_at(c, i).type, strcmp(kinds[i].kind, "wrong_type") == 0 ? "text/plain" : "application/json");
+        assert_string_equal(catcher_at(c, i).type, strcmp(kinds[i].kind, "wrong_type") == 0
+                                                       ? "text/plain"
+                                                       : "application/json");
     }
     sim_do(s, "events/send", "{\"kind\":\"bad_verify\"}");
     sim_idle(s);
@@ -439,12 +477,13 @@ static void events_meet_faults(void **state)
 {
     (void)state;
     static const char *const rules[] = {
-        "\"do\":\"duplicate\",\"n\":3", "\"do\":\"lose\"",          "\"do\":\"unknown_fields\"",
+        "\"do\":\"duplicate\",\"n\":3",  "\"do\":\"lose\"",          "\"do\":\"unknown_fields\"",
         "\"do\":\"wrong_subscription\"", "\"do\":\"unknown_owner\"", "\"do\":\"invalid_json\"",
         "\"do\":\"wrong_type\"",         "\"do\":\"string_ids\"",    "\"do\":\"big_body\"",
     };
     static const char *const has[] = {
-        "create", "", "api_version", "120008", "777000111", "aspect", "create", "\"120001\"", "xxxxx",
+        "create", "",       "api_version", "120008", "777000111",
+        "aspect", "create", "\"120001\"",  "xxxxx",
     };
     struct sim *s = start();
     struct catcher *c = catcher_start();
@@ -453,7 +492,8 @@ static void events_meet_faults(void **state)
     (void)sim_grant(s, 9002, ALL);
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         size_t from = catcher_count(c);
-        sim_do(s, "fault", "{\"match\":{\"athlete\":9001},\"action\":{\"type\":\"event\",%s}}", rules[i]);
+        sim_do(s, "fault", "{\"match\":{\"athlete\":9001},\"action\":{\"type\":\"event\",%s}}",
+               rules[i]);
         sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9002}");
         sim_idle(s);
         assert_int_equal(catcher_count(c), from + 1);
@@ -482,7 +522,8 @@ static void events_meet_faults(void **state)
     sim_idle(s);
     bool in_order = true;
     for (size_t i = from + 2; i < from + 13; i++)
-        in_order = in_order && sim_i64(catcher_event(c, i), "object_id") > sim_i64(catcher_event(c, i - 1), "object_id");
+        in_order = in_order && sim_i64(catcher_event(c, i), "object_id") >
+                                   sim_i64(catcher_event(c, i - 1), "object_id");
     assert_false(in_order);
     assert_int_equal(catcher_count(c), from + 13);
     catcher_stop(c);
