@@ -146,10 +146,16 @@ char *it_read_file(const char *path)
 
 /* ---- up and down --------------------------------------------------------------------------- */
 
+int it_up_bare(void **state)
+{
+    (void)state;
+    snprintf(home, sizeof(home), "/tmp/waymark-it-XXXXXX");
+    return mkdtemp(home) == NULL ? -1 : 0;
+}
+
 static int up(unsigned max_connections)
 {
-    snprintf(home, sizeof(home), "/tmp/waymark-it-XXXXXX");
-    if (mkdtemp(home) == NULL)
+    if (it_up_bare(NULL) < 0)
         return -1;
     cluster = pg_cluster_start(false, max_connections);
     return 0;
@@ -171,6 +177,7 @@ int it_after(void **state)
 {
     (void)state;
     it__end_processes();
+    it__forget_json();
     while (nresults > 0)
         PQclear(result[--nresults]);
     while (ndatabases > 0)

@@ -304,6 +304,11 @@ const char *it_errors(const struct it_proc *p)
     return text_of(p->err);
 }
 
+const char *it_output(const struct it_proc *p)
+{
+    return text_of(p->out);
+}
+
 const char *it_binary(void)
 {
     return WAYMARK_BINARY;
