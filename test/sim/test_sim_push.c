@@ -544,6 +544,28 @@ static void deliver_to_takes_the_place_of_the_callback(void **state)
     catcher_stop(c);
 }
 
+static void settings_change_what_is_told(void **state)
+{
+    (void)state;
+    struct sim *s = start();
+    struct catcher *c = catcher_start();
+    long long id = first_id(s);
+    catcher_subscribe(c, s);
+    (void)sim_grant(s, 9001, ALL);
+    sim_do(s, "clock", "{\"freeze\":true}");
+    sim_do(s, "settings", "{\"followers_event\":true,\"event_delay_s\":30}");
+    sim_do(s, "activity", "{\"do\":\"edit\",\"id\":%lld,\"visibility\":\"followers_only\"}", id);
+    sim_advance(s, 29);
+    assert_int_equal(catcher_count(c), 0);
+    sim_advance(s, 1);
+    assert_string_equal(told(c, 0), "update private=false");
+    /* Nothing is owed to an athlete who was never connected. */
+    sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9002}");
+    sim_advance(s, 60);
+    assert_int_equal(catcher_count(c), 1);
+    catcher_stop(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +581,7 @@ int main(void)
         IT_TEST(the_outbox_obeys),
         IT_TEST(odd_events_can_be_sent),
         IT_TEST(events_meet_faults),
+        IT_TEST(settings_change_what_is_told),
         IT_TEST(deliver_to_takes_the_place_of_the_callback),
     };
     return cmocka_run_group_tests(tests, it_up_bare, it_down);
