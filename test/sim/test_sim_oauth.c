@@ -326,18 +326,18 @@ static void the_profile_depends_on_the_scope(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(consent_refuses_what_is_wrong),
-        IT_TEST(the_page_lets_one_choose),
-        IT_TEST(a_code_is_good_once),
-        IT_TEST(the_token_endpoint_knows_its_clients),
-        IT_TEST(an_access_token_is_given_again_for_an_hour_less),
-        IT_TEST(rotation_is_a_setting),
-        IT_TEST(auto_gives_the_old_grant_again),
-        IT_TEST(capacity_is_checked),
-        IT_TEST(revocation_kills_both_tokens),
-        IT_TEST(deauthorization_kills_both_tokens),
-        IT_TEST(tokens_can_be_made_invalid),
-        IT_TEST(the_profile_depends_on_the_scope),
+        SIM_TEST(consent_refuses_what_is_wrong),
+        SIM_TEST(the_page_lets_one_choose),
+        SIM_TEST(a_code_is_good_once),
+        SIM_TEST(the_token_endpoint_knows_its_clients),
+        SIM_TEST(an_access_token_is_given_again_for_an_hour_less),
+        SIM_TEST(rotation_is_a_setting),
+        SIM_TEST(auto_gives_the_old_grant_again),
+        SIM_TEST(capacity_is_checked),
+        SIM_TEST(revocation_kills_both_tokens),
+        SIM_TEST(deauthorization_kills_both_tokens),
+        SIM_TEST(tokens_can_be_made_invalid),
+        SIM_TEST(the_profile_depends_on_the_scope),
     };
     return cmocka_run_group_tests(tests, it_up_bare, it_down);
 }
