@@ -95,6 +95,11 @@ void doctor__check_files(const struct doctor_facts *f, struct doctor_verdict *v)
                         (long long)l->files, (long long)need);
         return;
     }
+    if (l->files >= own && l->files_most >= need) {
+        doctor__say(v, DOCTOR_OK, NULL, "%lld allowed, raised to the %lld needed at the start",
+                    (long long)l->files, (long long)need);
+        return;
+    }
     doctor__say(v, l->files < own ? DOCTOR_FAIL : DOCTOR_WARN, "",
                 "%lld allowed, but %lld public connections and what else is open make %lld",
                 (long long)l->files, (long long)f->conf.http_connections, (long long)need);

@@ -27,6 +27,8 @@ struct ready_flow {
     struct db_unit u;
     struct web_disk disk;
 };
+/* Whoever asks waits a second or two: a database that does not answer by then is none. */
+enum { READY_MS = 1500 };
 #define READY_STEPS(STEP)                                                                          \
     STEP(ready, disk)                                                                              \
     STEP(ready, ask)                                                                               \
@@ -45,7 +47,7 @@ static enum flow_next ready_disk(struct flow *f)
         return flow_goto(f, ready_STEP_ask);
     }
     web__disk_start(&x->disk, f->loop, x->w->conf.data_dir);
-    return flow_wait_any(f, &x->disk.work.op, ready_STEP_ask, WEB_CALL_MS);
+    return flow_wait_any(f, &x->disk.work.op, ready_STEP_ask, READY_MS);
 }
 
 static enum flow_next ready_ask(struct flow *f)
@@ -54,7 +56,7 @@ static enum flow_next ready_ask(struct flow *f)
     db_unit_init(&x->u, x->w->pool, f->arena, DB_READONLY);
     db_add(&x->u, &SQL_web_ready);
     db_submit(&x->u);
-    return flow_wait_any(f, &x->u.op, ready_STEP_tell, WEB_CALL_MS);
+    return flow_wait_any(f, &x->u.op, ready_STEP_tell, READY_MS);
 }
 
 static void check(struct buf *out, bool *all, const char *name, bool ok, const char *why)

@@ -8,7 +8,8 @@
 
 enum {
     PER_ADDRESS = 10, /* failures in a quarter hour */
-    OF_ALL = 300,     /* from anywhere: a secret of 100 bits stands that, a login page need not */
+    OF_ALL = 300,     /* from anywhere: a secret of 100 bits stands that, a login page need not; but
+                         whoever guesses must not keep out those who are logged in where they are */
     AT_ONCE = 4,      /* being checked: each takes a thread 0.1 s */
     FAIL_MS = 1000,   /* until a failure is told */
 };
@@ -69,7 +70,9 @@ static enum flow_next login_check(struct flow *f)
 {
     struct login_flow *x = login_of(f);
     struct web_hash *h = &x->derive.item;
-    if (db_get_i64(&x->u, 0, 0, 0) >= PER_ADDRESS || db_get_i64(&x->u, 0, 0, 1) >= OF_ALL) {
+    bool known = db_get_i64(&x->u, 0, 0, 5) != 0;
+    if (db_get_i64(&x->u, 0, 0, 0) >= PER_ADDRESS ||
+        (db_get_i64(&x->u, 0, 0, 1) >= OF_ALL && !known)) {
         httpd_set(x->r, "Retry-After", "900");
         answer_page(x, 429, "Too many failed attempts. Try again in a quarter of an hour.");
         return FLOW_DONE;

@@ -35,6 +35,11 @@ int it_after(void **state);
 
 struct pg_cluster *it_cluster(void);
 const char *it_home(void); /* the scratch folder */
+/* A program or library that other users can get at: a copy in the scratch folder, which opens to
+ * them, when we are root; they may not be let into the folder it was built in. */
+const char *it_for_others(const char *path);
+/* Whether the scratch folder lies in memory. */
+bool it_in_memory(void);
 /* malloc'd memory that it_after frees. */
 char *it_keep(char *p);
 char *it_format(const char *fmt, ...) IT_PRINTF(1, 2);

@@ -174,6 +174,8 @@ static void guesses_are_counted(void **state)
     add_failures(db, "192.0.2.1", 10);
     (void)http_logged_in(other, GIVEN);
     add_failures(db, "192.0.2.2", 290); /* from anywhere */
+    (void)http_logged_in(at, GIVEN);    /* who is logged in from here already */
+    it_exec(db, "DELETE FROM web.session");
     locked_out(at);
     it_serve_stop(p);
     it_serve_stop(q);

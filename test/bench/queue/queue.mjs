@@ -399,13 +399,20 @@ async function idlePart() {
 
 // ---- several instances -------------------------------------------------------------------------
 
+// With the settings that `waymark serve` has by default, and with the largest batches, where one alone keeps the machine busy.
 async function instancesPart() {
-    const n = quick ? 20000 : 100000, four = [], shares = [];
-    heading(`four instances of Waymark on one queue, ${n.toLocaleString('en-US')} jobs`);
-    const single = [];
+    const settings = [['as installed (2 x 50)', { ...waymarkBatch, concurrency: 2, batch: 50 }, 100000], ['large (4 x 500)', waymarkBatch, 400000]];
+    for (const [name, options, jobs] of settings) {
+        await fourBesideOne(name, options, quick ? 20000 : jobs);
+    }
+}
+
+async function fourBesideOne(name, options, n) {
+    const single = [], four = [], shares = [];
+    heading(`four instances of Waymark on one queue, batches ${name}, ${n.toLocaleString('en-US')} jobs`);
     for (let r = 0; r < rounds; r++) {
-        single.push((await throughput(waymark, 1, n, waymarkBatch)).rate); // beside the four: the machine changes its mind
-        const x = await throughput(waymark, 4, n, waymarkBatch);
+        single.push((await throughput(waymark, 1, n, options)).rate); // beside the four: the machine changes its mind
+        const x = await throughput(waymark, 4, n, options);
         four.push(x.rate);
         shares.push(...x.shares.map((k) => (100 * k) / n), ...Array(4 - x.shares.length).fill(0));
     }
@@ -413,8 +420,9 @@ async function instancesPart() {
     row('four', `${spread(four)} jobs/s`, `${spread(four.map((x, i) => x / single[i]))} times one`);
     row('share of each', `${spread(shares)} %`);
     row('every job once, at its first attempt', 'yes'); // else throughput() has thrown
-    keep('queue_instances_4', four.map(Math.round));
-    keep('queue_instances_share', shares.map((x) => Number(x.toFixed(2))));
+    keep(`queue_instances_4_${options.concurrency}x${options.batch}`, four.map(Math.round));
+    keep(`queue_instances_1_${options.concurrency}x${options.batch}`, single.map(Math.round));
+    keep(`queue_instances_share_${options.concurrency}x${options.batch}`, shares.map((x) => Number(x.toFixed(2))));
 }
 
 // ---- recovery ----------------------------------------------------------------------------------

@@ -345,7 +345,9 @@ static void test_host(void **state)
     CASE(data_disk, DOCTOR_SKIPPED, "database", "", f.data.dir = NULL);
     CASE(temp_disk, DOCTOR_WARN, "network", "TMPDIR", f.temp.fs = DOCTOR_FS_NETWORK);
     CASE(temp_disk, DOCTOR_FAIL, "128 MB", "free", f.temp.free_bytes = GB / 8);
-    CASE(files, DOCTOR_WARN, "1000 allowed", "ulimit -n 1092", f.limits.files = 1000);
+    CASE(files, DOCTOR_OK, "1000 allowed, raised to the 1092", "", f.limits.files = 1000);
+    CASE(files, DOCTOR_WARN, "1000 allowed", "ulimit -n 1092", f.limits.files = 1000,
+         f.limits.files_most = 1001);
     CASE(files, DOCTOR_WARN, "1000 allowed", "by root", f.limits.files = 1000,
          f.limits.files_most = 1000);
     CASE(files, DOCTOR_FAIL, "64 allowed", "LimitNOFILE=1092", f.limits.files = 64);

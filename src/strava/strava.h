@@ -1,0 +1,151 @@
+/* strava: Strava's API v3 as one talks to it. Tokens (encrypted at rest, one refresh at a time),
+ * calls with the right token inside the shared budget, OAuth, and what the answers mean. What is
+ * done with activities is the business of ingest/.
+ *
+ * Facts: developers.strava.com/docs (authentication, rate-limits, webhooks); the three base URLs
+ * are configuration, since they change in 2027. Loop thread, but for the work item. */
+#pragma once
+
+#include "base/base.h"
+#include "db/db.h"
+#include "fetch/fetch.h"
+#include "loop/loop.h"
+
+#define STRAVA_QUEUE "strava" /* of the jobs that call, each with a token of the rate */
+#define STRAVA_RATE  "strava"
+
+struct strava;
+
+/* ---- tokens at rest -------------------------------------------------------------------------- */
+
+enum { STRAVA_KEY_BYTES = 32, STRAVA_KEYS_MAX = 8 };
+/* AES-256-GCM with a random nonce, the athlete's id and the kind of token as associated data, so
+ * that one cannot be put in the place of another. key[0] seals; all of them open, found by the
+ * key's id in the sealed text ("wm1:..."). n 0: tokens are stored as they are. What is not sealed
+ * opens as itself: a frontend may have put it there. */
+struct strava_keys {
+    unsigned char key[STRAVA_KEYS_MAX][STRAVA_KEY_BYTES];
+    unsigned n;
+};
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* Strings must outlive it; keys are copied. */
+struct strava_conf {
+    const char *client_id, *client_secret;
+    const char *api_url;   /* "https://www.strava.com/api/v3", without a slash at the end */
+    const char *oauth_url; /* "https://www.strava.com" */
+    const char *scopes;    /* asked for: "read,activity:read,activity:read_all" */
+    struct strava_keys keys;
+};
+struct strava *strava_open(struct db_pool *pool, struct fetch *fetch,
+                           const struct strava_conf *conf);
+struct strava *strava_free(struct strava *s); /* after its flows have ended; NULL is fine */
+const struct strava_conf *strava_conf_of(const struct strava *s);
+struct fetch *strava_fetch_of(struct strava *s);
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+enum strava_outcome {
+    STRAVA_OK = 1,    /* 2xx: body is the answer */
+    STRAVA_NOT_FOUND, /* 404: gone, hidden, not there yet, or without streams */
+    STRAVA_SCOPE,     /* the athlete has not granted what this needs: asking again is useless */
+    STRAVA_REFUSED,   /* any other 4xx of this one request */
+    STRAVA_REAUTH,    /* the athlete's tokens are dead; the account says so now, and an alert */
+    STRAVA_UNKNOWN,   /* there are no tokens of this athlete */
+};
+struct strava_call {
+    int64_t athlete_id;
+    const char *path; /* "/activities/1" */
+    struct {
+        const char *name, *value;
+    } query[6];
+    unsigned nquery;
+    size_t max_body; /* bytes, decoded */
+    bool extra;      /* not paid for by the job's own token: one is taken from the rate first */
+    bool live;       /* which may be one of the reserve */
+    enum strava_outcome outcome;
+    int status;
+    struct buf body; /* caller's: buf_done */
+    int64_t ticket;  /* drawn before it was sent; see strava.activity (migration 0009) */
+};
+/* A GET in the athlete's name. Loads the token, refreshes it when less than 5 minutes are left (one
+ * refresh in flight per athlete over all instances; the new pair is committed before it is used),
+ * sends, tells the rate what the answer's headers say, and on 401 refreshes and repeats once. Ends
+ * well with c->outcome set. Fails: RETRY, domain HTTP, code 429 when calls are used up (by the
+ * answer, or no extra token was to be had), which spends no attempt; the same while the application
+ * is inactive, which also pauses the rate for a quarter hour and alerts once; RETRY for network,
+ * 408, 5xx and unreadable errors. c lives until the flow has ended. */
+struct flow *strava_call_flow(struct strava *s, struct strava_call *c);
+
+/* ---- OAuth ----------------------------------------------------------------------------------- */
+
+/* Appends the URL of the consent page. force: even if something was granted before. */
+void strava_authorize_url(const struct strava *s, const char *redirect_uri, const char *state,
+                          bool force, struct buf *out);
+struct strava_grant {
+    const char *code;
+    const char *scope; /* as the redirect said: what was granted */
+    int64_t athlete_id;
+    char *name; /* in the flow's caller's arena a */
+    struct arena *a;
+};
+/* Exchanges the code and stores athlete, account and tokens in one transaction. Fails PERMANENT
+ * when the code is refused or the application is full (with what to do), CONF when the client id or
+ * secret is wrong, RETRY otherwise. */
+struct flow *strava_exchange_flow(struct strava *s, struct strava_grant *g);
+/* Whether the athlete has really withdrawn: asks Strava by a refresh, or by a call if that is too
+ * early. *gone true only on its word that the tokens are dead. Fails as a call does. */
+struct flow *strava_verify_flow(struct strava *s, int64_t athlete_id, bool *gone);
+/* Withdraws the grant at Strava: the new endpoint, where that is missing the old one. No tokens:
+ * ends well. */
+struct flow *strava_revoke_flow(struct strava *s, int64_t athlete_id);
+/* Seals anew every token that is not sealed with the first key, in batches; n of them. */
+struct flow *strava_rekey_flow(struct strava *s, int64_t *n);
+
+/* ---- what answers say ------------------------------------------------------------------------ */
+
+/* One activity, as a list or a detail says. NULL strings, NaN, INT64_MIN: not said. */
+struct strava_activity {
+    int64_t id, athlete_id;
+    const char *name, *type, *sport_type, *timezone, *visibility, *external_id;
+    double distance_m, gain_m, elev_low_m, elev_high_m;
+    int64_t moving_s, elapsed_s;
+    int64_t start_us;
+    bool is_private, manual, trainer;
+    bool has_start, has_end;
+    double start_lat, start_lon, end_lat, end_lon; /* degrees */
+    struct span summary;      /* EWKB LineString of the summary polyline; empty: it has none */
+    struct span track;        /* EWKB LineString of the detailed polyline; empty: none (lists) */
+    unsigned char listed[32]; /* SHA-256 of everything above but track */
+};
+/* Parsing and decoding in a worker thread. Every item is bounded: text by its size and depth
+ * (json_read), names by 1 kB, lists by 1,000. One bad activity of a list is left out and counted,
+ * the rest stands. */
+struct strava_parse {
+    struct work work;
+    enum { STRAVA_LIST = 1, STRAVA_DETAIL, STRAVA_STREAMS } what;
+    struct buf body;                  /* moved in */
+    struct arena *arena;              /* the item's own; freed by strava_parse_done */
+    struct strava_activity *activity; /* LIST: n; DETAIL: 1 */
+    size_t n, bad;
+    char *first_bad;     /* why, of the first; NULL: none */
+    struct span streams; /* STREAMS: EWKB MultiLineStringM (M: Unix time in seconds); empty: no
+                            track in it */
+};
+/* start_us: for STREAMS, of the activity; INT64_MIN: unknown, then without M. Wait for
+ * p->work.op. */
+void strava_parse_start(struct strava_parse *p, struct loop *l, int what, struct buf *body,
+                        int64_t start_us);
+void strava_parse_done(struct strava_parse *p); /* idempotent */
+
+/* What a push event says (webhooks). */
+struct strava_event {
+    bool is_athlete; /* object_type: athlete, or activity */
+    enum { STRAVA_CREATE = 1, STRAVA_UPDATE, STRAVA_DELETE } aspect;
+    int64_t object_id, owner_id, subscription_id, time_s;
+    bool withdrawn; /* updates.authorized is "false" */
+};
+/* body at most 16 kB, nested at most 8. Numbers may be strings, "true" may be true. -1: PERMANENT,
+ * with what is wrong. Any thread. */
+int strava_parse_event(struct span body, struct strava_event *ret, struct err *err) MUST_CHECK;
