@@ -7,9 +7,10 @@
 #pragma once
 
 #include "base/base.h"
-#include "db/db.h"
-#include "fetch/fetch.h"
 #include "loop/loop.h"
+
+struct db_pool;
+struct fetch;
 
 #define STRAVA_QUEUE "strava" /* of the jobs that call, each with a token of the rate */
 #define STRAVA_RATE  "strava"
@@ -27,6 +28,9 @@ struct strava_keys {
     unsigned char key[STRAVA_KEYS_MAX][STRAVA_KEY_BYTES];
     unsigned n;
 };
+/* "64 hex digits, 64 more": none (NULL, "") is n 0. Fails CONF; the message does not repeat any of
+ * it. Any thread. */
+int strava_keys_parse(const char *hex_list, struct strava_keys *ret, struct err *err) MUST_CHECK;
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -61,21 +65,21 @@ struct strava_call {
         const char *name, *value;
     } query[6];
     unsigned nquery;
-    size_t max_body;    /* bytes, decoded */
-    bool extra;         /* not paid for by the job's own token: one is taken from the rate first */
-    bool live;          /* which may be one of the reserve */
+    size_t max_body; /* bytes, decoded */
+    bool extra;      /* not paid for by the job's own token: one is taken from the rate first */
+    bool live;       /* which may be one of the reserve */
     enum strava_outcome outcome;
     int status;
-    struct buf body;    /* caller's: buf_done */
-    int64_t ticket;     /* drawn before it was sent; see strava.activity (migration 0009) */
+    struct buf body; /* caller's: buf_done */
+    int64_t ticket;  /* drawn before it was sent; see strava.activity (migration 0009) */
 };
 /* A GET in the athlete's name. Loads the token, refreshes it when less than 5 minutes are left (one
  * refresh in flight per athlete over all instances; the new pair is committed before it is used),
  * sends, tells the rate what the answer's headers say, and on 401 refreshes and repeats once. Ends
  * well with c->outcome set. Fails: RETRY, domain HTTP, code 429 when calls are used up (by the
  * answer, or no extra token was to be had), which spends no attempt; the same while the application
- * is inactive, which also pauses the rate for a quarter hour and alerts once; RETRY for network, 408,
- * 5xx and unreadable errors. c lives until the flow has ended. */
+ * is inactive, which also pauses the rate for a quarter hour and alerts once; RETRY for network,
+ * 408, 5xx and unreadable errors. c lives until the flow has ended. */
 struct flow *strava_call_flow(struct strava *s, struct strava_call *c);
 
 /* ---- OAuth ----------------------------------------------------------------------------------- */
@@ -105,46 +109,62 @@ struct flow *strava_rekey_flow(struct strava *s, int64_t *n);
 
 /* ---- what answers say ------------------------------------------------------------------------ */
 
-/* One activity, as a list or a detail says. NULL strings, NaN, INT64_MIN: not said. */
+enum {
+    STRAVA_BODY_MAX = 8 << 20,  /* bytes of an answer that are parsed: a good max_body of calls */
+    STRAVA_POINTS_MAX = 200000, /* of one track */
+    STRAVA_LIST_MAX = 1000,     /* activities of one list; Strava gives 200 */
+    STRAVA_TEXT_MAX = 1024,     /* bytes of one string; longer ones are cut */
+};
+
+/* One activity, as a list or a detail says. NULL strings, NaN, INT64_MIN: not said, or not
+ * possible. Strings but the name are not empty. */
 struct strava_activity {
-    int64_t id, athlete_id;
-    const char *name, *type, *sport_type, *timezone, *visibility, *external_id;
+    int64_t id; /* > 0 */
+    int64_t athlete_id;
+    const char *name, *type, *sport_type, *visibility, *external_id;
+    const char *timezone; /* the IANA part: "America/New_York" */
     double distance_m, gain_m, elev_low_m, elev_high_m;
-    int64_t moving_s, elapsed_s;
+    int64_t moving_s, elapsed_s; /* fit an integer column */
     int64_t start_us;
     bool is_private, manual, trainer;
     bool has_start, has_end;
     double start_lat, start_lon, end_lat, end_lon; /* degrees */
-    struct span summary; /* EWKB LineString of the summary polyline; empty: it has none */
-    struct span track;   /* EWKB LineString of the detailed polyline; empty: none (lists) */
+    struct span summary;      /* EWKB LineString of the summary polyline; empty: it has none */
+    struct span track;        /* EWKB LineString of the detailed polyline; empty: none (lists) */
     unsigned char listed[32]; /* SHA-256 of everything above but track */
 };
-/* Parsing and decoding in a worker thread. Every item is bounded: text by its size and depth
- * (json_read), names by 1 kB, lists by 1,000. One bad activity of a list is left out and counted, the
- * rest stands. */
+/* Parsing and decoding in a worker thread. Every item is bounded, by the sizes above. One bad
+ * activity of a list is left out and counted, the rest stands. The op fails RETRY when the text
+ * cannot be read at all (cut off, damaged on the way), PERMANENT when what it says is not what was
+ * asked for, a bad activity of a detail too. */
 struct strava_parse {
     struct work work;
     enum { STRAVA_LIST = 1, STRAVA_DETAIL, STRAVA_STREAMS } what;
-    struct buf body;     /* moved in */
-    struct arena *arena; /* the item's own; freed by strava_parse_done */
+    int64_t start_us;
+    struct buf body;                  /* moved in; freed once it is parsed */
+    struct arena *arena;              /* the item's own; freed by strava_parse_done */
     struct strava_activity *activity; /* LIST: n; DETAIL: 1 */
     size_t n, bad;
     char *first_bad;     /* why, of the first; NULL: none */
-    struct span streams; /* STREAMS: EWKB MultiLineStringM (M: Unix time in seconds); empty: no track in it */
+    struct span streams; /* STREAMS: EWKB MultiLineStringM (M: Unix time in seconds), without M when
+                            times are not known; empty: no track in it */
+    size_t dropped;      /* STREAMS: points that are no positions; most of them: it fails */
 };
-/* start_us: for STREAMS, of the activity; INT64_MIN: unknown, then without M. Wait for
- * p->work.op. */
+/* p: uninitialised or done. start_us: for STREAMS, of the activity; INT64_MIN: unknown, then
+ * without M. Wait for p->work.op. More than STRAVA_POINTS_MAX recorded points are thinned evenly.
+ */
 void strava_parse_start(struct strava_parse *p, struct loop *l, int what, struct buf *body,
                         int64_t start_us);
-void strava_parse_done(struct strava_parse *p); /* idempotent */
+/* Idempotent; fine on a zeroed one. The op must not be pending. */
+void strava_parse_done(struct strava_parse *p);
 
 /* What a push event says (webhooks). */
 struct strava_event {
     bool is_athlete; /* object_type: athlete, or activity */
     enum { STRAVA_CREATE = 1, STRAVA_UPDATE, STRAVA_DELETE } aspect;
     int64_t object_id, owner_id, subscription_id, time_s;
-    bool withdrawn;  /* updates.authorized is "false" */
+    bool withdrawn; /* updates.authorized is "false" */
 };
 /* body at most 16 kB, nested at most 8. Numbers may be strings, "true" may be true. -1: PERMANENT,
- * with what is wrong. Any thread. */
+ * with what is wrong; the message repeats nothing of it. Any thread. */
 int strava_parse_event(struct span body, struct strava_event *ret, struct err *err) MUST_CHECK;
