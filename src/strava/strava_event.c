@@ -8,14 +8,15 @@
 enum { EVENT_BYTES = 16 * 1024, EVENT_DEPTH = 8 };
 
 /* A number, or the same as a string, as the oldest samples of subscription_id have it. */
-static int number_of(const json_t *event, const char *key, int64_t *ret, struct err *err)
+static int number_of(const json_t *event, const char *key, int64_t min, int64_t *ret,
+                     struct err *err)
 {
     struct span text = strava__json_text(event, key, 32);
-    if (strava__json_i64(event, key, 0, ret) == 0 ||
-        (text.p && span_to_i64(text, 0, INT64_MAX, ret) == 0)) {
+    if (strava__json_i64(event, key, min, ret) == 0 ||
+        (text.p && span_to_i64(text, min, INT64_MAX, ret) == 0)) {
         return 0;
     }
-    return err_set(err, ERR_DATA, ERR_PERMANENT, "the event has no number as %s", key);
+    return err_set(err, ERR_DATA, ERR_PERMANENT, "the event has no whole number as %s", key);
 }
 
 static int kind_of(const json_t *event, struct strava_event *ret, struct err *err)
@@ -44,10 +45,11 @@ static int read_event(const json_t *event, struct strava_event *ret, struct err 
     if (!json_is_object(event)) {
         return err_set(err, ERR_DATA, ERR_PERMANENT, "the event is no JSON object");
     }
-    if (kind_of(event, ret, err) != 0 || number_of(event, "object_id", &ret->object_id, err) != 0 ||
-        number_of(event, "owner_id", &ret->owner_id, err) != 0 ||
-        number_of(event, "subscription_id", &ret->subscription_id, err) != 0 ||
-        number_of(event, "event_time", &ret->time_s, err) != 0) {
+    if (kind_of(event, ret, err) != 0 ||
+        number_of(event, "object_id", 1, &ret->object_id, err) != 0 ||
+        number_of(event, "owner_id", 1, &ret->owner_id, err) != 0 ||
+        number_of(event, "subscription_id", 0, &ret->subscription_id, err) != 0 ||
+        number_of(event, "event_time", 0, &ret->time_s, err) != 0) {
         return -1;
     }
     const json_t *updates = json_object_get(event, "updates");

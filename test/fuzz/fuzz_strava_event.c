@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (strava_parse_event((struct span){(const char *)data, size}, &e, &err) == 0) {
         CHECK(size <= 16 * 1024);
         CHECK(e.aspect >= STRAVA_CREATE && e.aspect <= STRAVA_DELETE);
-        CHECK(e.object_id >= 0 && e.owner_id >= 0 && e.subscription_id >= 0 && e.time_s >= 0);
+        CHECK(e.object_id > 0 && e.owner_id > 0 && e.subscription_id >= 0 && e.time_s >= 0);
         CHECK(e.is_athlete || !e.withdrawn);
     } else {
         CHECK(err.class == ERR_PERMANENT && err.msg[0] && !strchr(err.msg, '\n'));

@@ -99,6 +99,7 @@ static void test_what_is_none(void **state)
         "{\"aspect_type\":\"create\",\"object_type\":\"activity\"," IDS "}",
         "{\"aspect_type\":\"create\",\"object_id\":1.0,\"object_type\":\"activity\"," IDS "}",
         "{\"aspect_type\":\"create\",\"object_id\":-1,\"object_type\":\"activity\"," IDS "}",
+        "{\"aspect_type\":\"create\",\"object_id\":0,\"object_type\":\"activity\"," IDS "}",
         "{\"aspect_type\":\"create\",\"object_id\":\"1x\",\"object_type\":\"activity\"," IDS "}",
         "{\"aspect_type\":\"create\",\"object_id\":\"\",\"object_type\":\"activity\"," IDS "}",
         "{\"aspect_type\":\"create\",\"object_id\":9223372036854775808,\"object_type\":"
