@@ -4,10 +4,12 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "httpd/httpd.h"
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
+#include "strava/strava.h"
 #include "trails/trails.h"
 #include "web/web.h"
 
@@ -38,7 +40,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
-enum { APP_EVENT_KINDS = 1 }; /* of the queue trails, about what Strava pushes */
+enum { APP_KINDS_MAX = TRAILS_KINDS + 1 + INGEST_PLAN_KINDS };
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -47,9 +49,15 @@ struct app {
     struct db_cluster *cluster; /* NULL: a database was configured */
     char data_dir[4096];        /* of the cluster */
     struct db_pool *pool;
-    struct trails *trails; /* these two only after app_open_work */
+    struct trails *trails; /* these only after app_open_work */
     struct jobs *jobs;
-    struct jobs_kind kinds[TRAILS_KINDS + APP_EVENT_KINDS];
+    struct jobs_kind kinds[APP_KINDS_MAX];
+    size_t nkinds;
+    struct fetch *fetch; /* these two only after app_open_strava; NULL: nothing is fetched */
+    struct strava *strava;
+    struct ingest_sync *sync; /* after app_open_work; NULL likewise */
+    struct jobs *calls;       /* the queue of those; after app_open_work, if strava is open */
+    struct jobs_kind call_kinds[INGEST_STRAVA_KINDS];
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
@@ -64,8 +72,22 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 /* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
  * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
-/* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
+/* Opens what calls Strava, if it is configured. Fails (CONF) when something of that is missing, or
+ * the key of the tokens cannot be had. */
+int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
+/* The keys that tokens are encrypted with, as configured; none: they are not. Makes the file of the
+ * private database's key when there is none. */
+int app_strava_keys(const struct app *app, struct strava_keys *ret, struct err *err) MUST_CHECK;
+/* Opens queues, trails and syncs on a database that is up. */
 void app_open_work(struct app *app);
+/* jobs_start, and jobs_wake, of both queues. */
+void app_start_work(struct app *app);
+void app_wake_work(struct app *app);
+/* Opens the queue of calls and puts the kinds about Strava to those of the other (app_strava.c). */
+void app__open_calls(struct app *app);
+/* Frees what app_open_strava opened, but for the client, whose op (uninitialised) finishes when it
+ * is closed; false: there is none. */
+bool app__close_strava(struct app *app, struct op *op);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;
