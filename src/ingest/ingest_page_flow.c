@@ -189,11 +189,11 @@ static enum flow_next page_save(struct flow *f)
     jobs_add_finish(u, p->b, 1);
     db_add(u, &SQL_ingest_take_page);
     ingest__add_activities(u, p->athlete, p->call.ticket, p->sync, p->parse.activity, p->parse.n);
-    db_p_i64(u, p->at.before_s);
+    db_p_time_us(u, p->at.before_s * 1000000);
     db_p_i64(u, p->at.page);
-    db_p_i64(u, p->next.before_s);
+    db_p_time_us(u, p->next.before_s * 1000000);
     db_p_i64(u, p->next.page);
-    ingest__p_opt(u, p->next.low_s, INT64_MAX);
+    db_p_time_us(u, p->next.low_s == INT64_MAX ? INT64_MIN : p->next.low_s * 1000000);
     db_p_bool(u, p->next.fresh);
     db_p_bool(u, p->over);
     db_p_i64(u, (int64_t)p->listed.fresh);

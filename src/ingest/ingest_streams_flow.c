@@ -73,7 +73,7 @@ static enum flow_next streams_ask(struct flow *f)
     if (db_rows(&m->u, 0) == 0) {
         return flow_goto(f, streams_STEP_park);
     }
-    m->start_us = db_get_time_us(&m->u, 0, 0, 0);
+    m->start_us = db_is_null(&m->u, 0, 0, 0) ? INT64_MIN : db_get_i64(&m->u, 0, 0, 0);
     ingest__streams_call(&m->call, m->path, m->athlete, m->activity);
     m->call.extra = m->b->unpaid;
     flow_call(strava_call_flow(m->s->strava, &m->call), &m->op);

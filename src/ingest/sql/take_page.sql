@@ -22,11 +22,11 @@
 -- $21 float8[] latitudes of the end
 -- $22 float8[] longitudes
 -- $23 bytea[] summaries as EWKB
--- $24 bigint where the page was: cursor, in seconds
+-- $24 timestamptz where the page was: cursor
 -- $25 integer page
--- $26 bigint the next cursor
+-- $26 timestamptz the next cursor
 -- $27 integer the next page
--- $28 bigint the earliest start of its page 1, or NULL
+-- $28 timestamptz the earliest start of its page 1, or NULL
 -- $29 boolean whether its pages brought something new
 -- $30 boolean whether the list has ended
 -- $31 integer activities that this sync had not seen
@@ -39,7 +39,7 @@ WITH taken AS MATERIALIZED (
 ), wanted AS MATERIALIZED (
     SELECT * FROM taken WHERE what IN ('added', 'changed') AND bare
 )
-SELECT strava.turn_page($3, to_timestamp($24), $25, to_timestamp($26), $27, to_timestamp($28), $29, $30, $31, $32, $33,
+SELECT strava.turn_page($3, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33,
     (SELECT count(*) FROM taken WHERE what = 'added')::integer, (SELECT count(*) FROM taken WHERE what = 'changed')::integer,
     (SELECT array_agg(id ORDER BY id) FROM wanted), (SELECT array_agg(near ORDER BY id) FROM wanted),
     (SELECT array_agg(line ORDER BY id) FROM wanted), $34, $35)
