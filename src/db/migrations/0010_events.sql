@@ -160,16 +160,26 @@ BEGIN
     UPDATE strava.dispatcher SET wanted_at = NULL WHERE wanted_at IS NOT NULL;
 END $$;
 
--- Forgets events that were looked at longer ago than that; how many. And makes the job, should events wait without one.
+-- Makes the job, should events wait without one (it was thrown away, or buried). Whether it did.
+CREATE FUNCTION strava.mend_dispatch() RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM strava.event WHERE done_at IS NULL)
+        OR EXISTS (SELECT FROM q.job WHERE ukey = 'events' AND state <> 'running')
+        OR EXISTS (SELECT FROM q.job WHERE kind = 'strava.events' AND state = 'running' AND owner IS NOT NULL) THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(7305, 0);
+    UPDATE strava.dispatcher SET wanted_at = NULL;
+    DELETE FROM q.dead WHERE ukey = 'events'; -- the new one does its work
+    RETURN strava.want_dispatch();
+END $$;
+
+-- Forgets events that were looked at longer ago than that; how many.
 CREATE FUNCTION strava.event_upkeep(keep interval) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     n bigint;
 BEGIN
     DELETE FROM strava.event WHERE done_at < now() - keep;
     GET DIAGNOSTICS n = ROW_COUNT;
-    PERFORM pg_advisory_xact_lock_shared(7305, 0);
-    IF EXISTS (SELECT FROM strava.event WHERE done_at IS NULL) THEN
-        PERFORM strava.want_dispatch();
-    END IF;
     RETURN n;
 END $$;
