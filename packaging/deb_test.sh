@@ -43,7 +43,8 @@ contents() { # DEB
         die "files where the package should have none"
     fi
     control=$(dpkg-deb -f "$1")
-    for field in 'Package: waymark' 'Recommends: postgresql-15-postgis-3' 'Depends: .*libpq5' 'Depends: .*adduser'; do
+    for field in 'Package: waymark' 'Recommends: postgresql-15-postgis-3' 'Depends: .*libpq5' 'Depends: .*libcurl4' \
+        'Depends: .*adduser' 'Depends: .*ca-certificates'; do
         grep -q "^$field" <<<"$control" || die "the control file has no $field"
     done
     dpkg-deb -e "$1" "$box/control"

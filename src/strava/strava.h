@@ -61,21 +61,21 @@ struct strava_call {
         const char *name, *value;
     } query[6];
     unsigned nquery;
-    size_t max_body;    /* bytes, decoded */
-    bool extra;         /* not paid for by the job's own token: one is taken from the rate first */
-    bool live;          /* which may be one of the reserve */
+    size_t max_body; /* bytes, decoded */
+    bool extra;      /* not paid for by the job's own token: one is taken from the rate first */
+    bool live;       /* which may be one of the reserve */
     enum strava_outcome outcome;
     int status;
-    struct buf body;    /* caller's: buf_done */
-    int64_t ticket;     /* drawn before it was sent; see strava.activity (migration 0009) */
+    struct buf body; /* caller's: buf_done */
+    int64_t ticket;  /* drawn before it was sent; see strava.activity (migration 0009) */
 };
 /* A GET in the athlete's name. Loads the token, refreshes it when less than 5 minutes are left (one
  * refresh in flight per athlete over all instances; the new pair is committed before it is used),
  * sends, tells the rate what the answer's headers say, and on 401 refreshes and repeats once. Ends
  * well with c->outcome set. Fails: RETRY, domain HTTP, code 429 when calls are used up (by the
  * answer, or no extra token was to be had), which spends no attempt; the same while the application
- * is inactive, which also pauses the rate for a quarter hour and alerts once; RETRY for network, 408,
- * 5xx and unreadable errors. c lives until the flow has ended. */
+ * is inactive, which also pauses the rate for a quarter hour and alerts once; RETRY for network,
+ * 408, 5xx and unreadable errors. c lives until the flow has ended. */
 struct flow *strava_call_flow(struct strava *s, struct strava_call *c);
 
 /* ---- OAuth ----------------------------------------------------------------------------------- */
@@ -115,22 +115,23 @@ struct strava_activity {
     bool is_private, manual, trainer;
     bool has_start, has_end;
     double start_lat, start_lon, end_lat, end_lon; /* degrees */
-    struct span summary; /* EWKB LineString of the summary polyline; empty: it has none */
-    struct span track;   /* EWKB LineString of the detailed polyline; empty: none (lists) */
+    struct span summary;      /* EWKB LineString of the summary polyline; empty: it has none */
+    struct span track;        /* EWKB LineString of the detailed polyline; empty: none (lists) */
     unsigned char listed[32]; /* SHA-256 of everything above but track */
 };
 /* Parsing and decoding in a worker thread. Every item is bounded: text by its size and depth
- * (json_read), names by 1 kB, lists by 1,000. One bad activity of a list is left out and counted, the
- * rest stands. */
+ * (json_read), names by 1 kB, lists by 1,000. One bad activity of a list is left out and counted,
+ * the rest stands. */
 struct strava_parse {
     struct work work;
     enum { STRAVA_LIST = 1, STRAVA_DETAIL, STRAVA_STREAMS } what;
-    struct buf body;     /* moved in */
-    struct arena *arena; /* the item's own; freed by strava_parse_done */
+    struct buf body;                  /* moved in */
+    struct arena *arena;              /* the item's own; freed by strava_parse_done */
     struct strava_activity *activity; /* LIST: n; DETAIL: 1 */
     size_t n, bad;
     char *first_bad;     /* why, of the first; NULL: none */
-    struct span streams; /* STREAMS: EWKB MultiLineStringM (M: Unix time in seconds); empty: no track in it */
+    struct span streams; /* STREAMS: EWKB MultiLineStringM (M: Unix time in seconds); empty: no
+                            track in it */
 };
 /* start_us: for STREAMS, of the activity; INT64_MIN: unknown, then without M. Wait for
  * p->work.op. */
@@ -143,7 +144,7 @@ struct strava_event {
     bool is_athlete; /* object_type: athlete, or activity */
     enum { STRAVA_CREATE = 1, STRAVA_UPDATE, STRAVA_DELETE } aspect;
     int64_t object_id, owner_id, subscription_id, time_s;
-    bool withdrawn;  /* updates.authorized is "false" */
+    bool withdrawn; /* updates.authorized is "false" */
 };
 /* body at most 16 kB, nested at most 8. Numbers may be strings, "true" may be true. -1: PERMANENT,
  * with what is wrong. Any thread. */

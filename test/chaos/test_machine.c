@@ -27,7 +27,7 @@ static void place(char out[96], const char *name)
 
 static int up(void **state)
 {
-    static char env[4][160];
+    static char env[4][320];
     static const char *pairs[5];
     if (it_up_large(state) != 0)
         return -1;
@@ -35,7 +35,8 @@ static int up(void **state)
     place(clock_file, "clock");
     place(fsync_file, "fsync");
     place(full_file, "full");
-    (void)snprintf(env[0], sizeof(env[0]), "LD_PRELOAD=%s %s", SHIM_CLOCK, SHIM_DISK);
+    (void)snprintf(env[0], sizeof(env[0]), "LD_PRELOAD=%s %s", it_for_others(SHIM_CLOCK),
+                   it_for_others(SHIM_DISK));
     (void)snprintf(env[1], sizeof(env[1]), "SHIM_CLOCK=%s", clock_file);
     (void)snprintf(env[2], sizeof(env[2]), "SHIM_FSYNC=%s", fsync_file);
     (void)snprintf(env[3], sizeof(env[3]), "SHIM_FULL=%s", full_file);
@@ -216,7 +217,8 @@ static struct it_proc *with_clock(struct it_db *db)
     struct it_proc *p = it_start_program(
         chaos_program(), db,
         IT_LIST(
-            it_format("LD_PRELOAD=%s", SHIM_CLOCK), it_format("SHIM_CLOCK=%s", clock_file),
+            it_format("LD_PRELOAD=%s", it_for_others(SHIM_CLOCK)),
+            it_format("SHIM_CLOCK=%s", clock_file),
             it_format("ASAN_OPTIONS=%s:verify_asan_link_order=0", options != NULL ? options : "")),
         IT_LIST("--db", db->url, "--poll-ms", "200", "--batch", "16", "--batch-max", "4"));
     it_wait_for(p, "ready", END_MS);

@@ -27,7 +27,7 @@ BEGIN {
          "blocks the loop; use a db_unit")
     rule("PQcancel", "db_work", "blocks; only in db/db_work.c, on a worker")
     rule("PQfn PQputCopyData PQsendQuery", "db", "not possible in pipeline mode; use a statement file")
-    rule("curl_easy_perform", "", "blocks; use fetch/")
+    rule("curl_easy_perform curl_multi_wait curl_multi_poll", "", "blocks; use fetch/")
     rule("setlocale uselocale", "main base", "numbers are parsed and printed in the C locale everywhere")
     rule("printf puts putchar vprintf perror", "cli base main", "output is for cli/, everybody else logs")
     rule("malloc calloc realloc strdup strndup asprintf", "base", "use the mem_ functions: they abort or are called try_")

@@ -45,7 +45,7 @@ length)
     ;;
 headers)
     # Each header compiles alone, twice in one file, with both compilers.
-    flags=$(pkg-config --cflags libuv libpq jansson libcrypto expat 2>/dev/null || true)
+    flags=$(pkg-config --cflags libuv libpq libcurl jansson libcrypto expat 2>/dev/null || true)
     list=$(find src -name '*.h' | sort)
     gen=${WAYMARK_GEN:-build/gen}
     bad=0

@@ -2,7 +2,11 @@
 #include "it/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,6 +85,44 @@ void it_pause_ms(int64_t ms)
     (void)nanosleep(&t, NULL);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
+    struct stat st;
+    if (in >= 0)
+        out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+    if (out < 0 || fstat(in, &st) != 0)
+        fail_msg("copying %s to %s: %s", from, to, strerror(errno));
+    for (off_t left = st.st_size; left > 0;) {
+        ssize_t n = sendfile(out, in, NULL, (size_t)left);
+        if (n <= 0)
+            fail_msg("copying %s to %s: %s", from, to, strerror(errno));
+        left -= n;
+    }
+    (void)close(in);
+    (void)close(out);
+}
+
+const char *it_for_others(const char *path)
+{
+    if (geteuid() != 0)
+        return path;
+    const char *name = strrchr(path, '/');
+    const char *copy = it_format("%s/for-others%s", home, name);
+    (void)chmod(home, 0755);
+    (void)mkdir(it_format("%s/for-others", home), 0755);
+    if (access(copy, F_OK) != 0)
+        copy_file(path, copy);
+    return copy;
+}
+
+bool it_in_memory(void)
+{
+    struct statfs fs;
+    assert_int_equal(statfs(home, &fs), 0);
+    return fs.f_type == TMPFS_MAGIC;
+}
+
 char *it_read_file(const char *path)
 {
     FILE *f = fopen(path, "re");
@@ -104,10 +146,16 @@ char *it_read_file(const char *path)
 
 /* ---- up and down --------------------------------------------------------------------------- */
 
+int it_up_bare(void **state)
+{
+    (void)state;
+    snprintf(home, sizeof(home), "/tmp/waymark-it-XXXXXX");
+    return mkdtemp(home) == NULL ? -1 : 0;
+}
+
 static int up(unsigned max_connections)
 {
-    snprintf(home, sizeof(home), "/tmp/waymark-it-XXXXXX");
-    if (mkdtemp(home) == NULL)
+    if (it_up_bare(NULL) < 0)
         return -1;
     cluster = pg_cluster_start(false, max_connections);
     return 0;
@@ -129,6 +177,7 @@ int it_after(void **state)
 {
     (void)state;
     it__end_processes();
+    it__forget_json();
     while (nresults > 0)
         PQclear(result[--nresults]);
     while (ndatabases > 0)

@@ -24,6 +24,7 @@
 /* For cmocka_run_group_tests, and the teardown of each test. */
 int it_up(void **state);
 int it_up_large(void **state); /* room for many connections */
+int it_up_bare(void **state);  /* the scratch folder alone, no cluster */
 int it_down(void **state);
 int it_after(void **state);
 #define IT_TEST(fn) cmocka_unit_test_teardown(fn, it_after)
@@ -34,6 +35,11 @@ int it_after(void **state);
 
 struct pg_cluster *it_cluster(void);
 const char *it_home(void); /* the scratch folder */
+/* A program or library that other users can get at: a copy in the scratch folder, which opens to
+ * them, when we are root; they may not be let into the folder it was built in. */
+const char *it_for_others(const char *path);
+/* Whether the scratch folder lies in memory. */
+bool it_in_memory(void);
 /* malloc'd memory that it_after frees. */
 char *it_keep(char *p);
 char *it_format(const char *fmt, ...) IT_PRINTF(1, 2);
@@ -106,6 +112,8 @@ void it_wait_for(struct it_proc *p, const char *text, int64_t limit_ms);
 bool it_said(const struct it_proc *p, const char *text);
 /* Its standard error so far. */
 const char *it_errors(const struct it_proc *p);
+/* Its standard output so far. */
+const char *it_output(const struct it_proc *p);
 /* The binary's path. */
 const char *it_binary(void);
 bool it_ended(struct it_proc *p);

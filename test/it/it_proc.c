@@ -129,7 +129,7 @@ struct it_proc *it_start_program(const char *program, struct it_db *db, const ch
     }
     make_environment(&e, db, env);
     memset(p, 0, sizeof(*p));
-    p->program = program;
+    p->program = as_user != 0 ? it_for_others(program) : program;
     snprintf(p->out, sizeof(p->out), "%s/out.%u", it_home(), ++serial);
     snprintf(p->err, sizeof(p->err), "%s/err.%u", it_home(), serial);
     p->started_ms = it_now_ms();
@@ -302,6 +302,11 @@ bool it_said(const struct it_proc *p, const char *text)
 const char *it_errors(const struct it_proc *p)
 {
     return text_of(p->err);
+}
+
+const char *it_output(const struct it_proc *p)
+{
+    return text_of(p->out);
 }
 
 const char *it_binary(void)

@@ -763,15 +763,13 @@ static void status_is_one_screen(void **state)
 {
     (void)state;
     struct it_db *db = scene();
-    it_exec(
-        db,
-        "INSERT INTO q.pause (queue, kind) VALUES ('red', 'b'), ('red', NULL);"
-        "DELETE FROM q.rate; INSERT INTO q.rate (name, cap15, capday) VALUES ('strava', 100, 1000);"
-        "INSERT INTO q.instance (id, host, place, pid, pid_started, version, queue, slots,"
-        " draining) OVERRIDING SYSTEM VALUE VALUES (99, 'far', 'p', 1, 1, 'v', 'blue', 4,"
-        " true);"
-        "INSERT INTO q.flow (queue, instance, claimed, finished, retried, buried, fenced,"
-        " rescued, run_ms) VALUES ('blue', 99, 9, 7, 2, 1, 0, 0, 5)");
+    it_exec(db, "INSERT INTO q.pause (queue, kind) VALUES ('red', 'b'), ('red', NULL);"
+                "INSERT INTO q.rate (name, cap15, capday) VALUES ('strava', 100, 1000);"
+                "INSERT INTO q.instance (id, host, place, pid, pid_started, version, queue, slots,"
+                " draining) OVERRIDING SYSTEM VALUE VALUES (99, 'far', 'p', 1, 1, 'v', 'blue', 4,"
+                " true);"
+                "INSERT INTO q.flow (queue, instance, claimed, finished, retried, buried, fenced,"
+                " rescued, run_ms) VALUES ('blue', 99, 9, 7, 2, 1, 0, 0, 5)");
     struct it_result r = it_must(db, NULL, IT_LIST("status"), 0);
     static const char *const part[] = {
         "queue  jobs  ready  waiting  blocked  running  dead  oldest ready\n",

@@ -50,7 +50,7 @@ static const char *write_settings(struct it_db *db)
 
 static pid_t start_pooler(struct it_db *db)
 {
-    const char *settings = write_settings(db), *path = binary();
+    const char *settings = write_settings(db), *path = it_for_others(binary());
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid > 0)

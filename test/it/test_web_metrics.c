@@ -58,7 +58,7 @@ static void add_jobs(struct it_db *db)
             "INSERT INTO q.dead (id, queue, kind, prio, attempt, max_attempts, crashes, payload, "
             "created_at, reason) SELECT 1000000 + i, 'red', 'k', 0, 8, 8, 0, '{}', now(), "
             "'attempts' FROM generate_series(1, 11) i;"
-            "DELETE FROM q.rate; INSERT INTO q.rate (name, cap15, capday, win15, used15, winday, "
+            "INSERT INTO q.rate (name, cap15, capday, win15, used15, winday, "
             "usedday) SELECT "
             "'strava', 200, 2000, floor(extract(epoch FROM now()) / 900), 50, "
             "floor(extract(epoch FROM now()) / 86400), 2000");
@@ -147,7 +147,7 @@ static void names_do_not_break_it(void **state)
                 "WHEN 3 THEN E'\"} 1\\n# TYPE x gauge\\nx{a=\"' ELSE E'a\\u00fc\\r\\t' END || i $$;"
                 "INSERT INTO q.job (queue, kind, state) SELECT pg_temp.name(i), 'k', 'ready' FROM "
                 "generate_series(1, 1000) i;"
-                "DELETE FROM q.rate; INSERT INTO q.rate (name, cap15, capday) SELECT "
+                "INSERT INTO q.rate (name, cap15, capday) SELECT "
                 "pg_temp.name(i), 1, 1 FROM "
                 "generate_series(1, 1000) i;"
                 "INSERT INTO q.cron (name, spec, minutes, hours, days, months, weekdays, any_day, "

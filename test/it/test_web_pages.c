@@ -110,7 +110,6 @@ static void every_page_of_an_empty_queue(void **state)
     (void)state;
     struct it_db *db = it_db_new();
     struct browser b;
-    it_exec(db, "DELETE FROM q.rate");
     struct it_proc *p = serve(db, &b);
     for (unsigned i = 0; i < sizeof(pages) / sizeof(*pages); i++)
         look(&b, pages[i]);

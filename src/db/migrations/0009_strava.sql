@@ -55,9 +55,6 @@ CREATE TABLE strava.app (
 );
 INSERT INTO strava.app DEFAULT VALUES;
 
--- Until an answer says otherwise: the least that anybody is given (100 reads a quarter hour, 1,000 a day).
-INSERT INTO q.rate (name, cap15, capday) VALUES ('strava', 100, 1000) ON CONFLICT DO NOTHING;
-
 -- States that somebody wants to hear of when they change. bad: something is to be done.
 CREATE SCHEMA alert;
 CREATE TABLE alert.state (
