@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "httpd/httpd.h"
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
@@ -38,7 +39,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
-enum { APP_EVENT_KINDS = 1 }; /* of the queue trails, about what Strava pushes */
+enum { APP_EVENT_KINDS = 2 }; /* of the queue trails, about what Strava pushes */
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -50,9 +51,12 @@ struct app {
     struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
     struct jobs_kind kinds[TRAILS_KINDS + APP_EVENT_KINDS];
+    bool serves;     /* others can reach us: set before app_open_work */
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
+    struct fetch *fetch; /* after app_open_strava; NULL: there is nothing to do with Strava */
+    struct ingest_subscription subscription;
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
 };
@@ -64,6 +68,8 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 /* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
  * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
+/* Opens the way to Strava, if it is configured; before app_open_work. */
+int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
 /* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
 void app_open_work(struct app *app);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot

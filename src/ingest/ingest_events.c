@@ -60,8 +60,7 @@ struct ingest_events *ingest_events_open(struct loop *l, const struct ingest_eve
     return e;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void append(struct ingest_events *e, struct ingest_keep *k)
 {
@@ -86,8 +85,7 @@ static void take_out(struct ingest_keep *k)
     k->next = k->prev = NULL;
 }
 
-/* ---- a group -----------------------------------------------------------------------------------
- */
+/* ---- a group --------------------------------------------------------------------------------- */
 
 /* Times that no calendar has are as good as none. */
 static int64_t time_us(int64_t time_s)
@@ -207,8 +205,7 @@ static void start_groups(struct ready *r)
     close_if_idle(e);
 }
 
-/* ---- one event --------------------------------------------------------------------------------
- */
+/* ---- one event ------------------------------------------------------------------------------- */
 
 static void cancel_keep(struct op *op)
 {
@@ -246,8 +243,7 @@ struct ingest_events_counts ingest_events_counts(const struct ingest_events *e)
     return e->counts;
 }
 
-/* ---- the job of the events ---------------------------------------------------------------------
- */
+/* ---- the job of the events ------------------------------------------------------------------- */
 
 static void mended(struct op *op)
 {
@@ -278,8 +274,7 @@ static void on_mend(void *ctx)
     op_await(&e->mend_unit.op, mended, e);
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void pool_closed(void *ctx)
 {

@@ -193,8 +193,7 @@ static void test_too_many_wait(void **state)
     close_world(&w);
 }
 
-/* ---- when it goes wrong ------------------------------------------------------------------------
- */
+/* ---- when it goes wrong ---------------------------------------------------------------------- */
 
 static void test_the_database_refuses(void **state)
 {

@@ -92,8 +92,7 @@ static inline int hook_push(const char *address, const char *aspect, long long o
     return hook_post(address, "application/json", body, (size_t)n);
 }
 
-/* ---- many at once ------------------------------------------------------------------------------
- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 /* Pushes creates of ids first, first + 1, ... one after the other. */
 struct hook_sender {

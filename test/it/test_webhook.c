@@ -26,8 +26,7 @@ static void connect_them(struct it_db *db)
                 "UPDATE strava.app SET subscription_id = 120475");
 }
 
-/* ---- the challenge -----------------------------------------------------------------------------
- */
+/* ---- the challenge --------------------------------------------------------------------------- */
 
 static struct http_answer ask(const char *address, const char *query)
 {
@@ -115,8 +114,7 @@ static void only_where_it_is_configured(void **state)
     assert_non_null(strstr(r.err, "STRAVA_CALLBACK_URL"));
 }
 
-/* ---- what is acknowledged ----------------------------------------------------------------------
- */
+/* ---- what is acknowledged -------------------------------------------------------------------- */
 
 #define VALID                                                                                      \
     "\"aspect_type\":\"create\",\"event_time\":1782864000,\"object_id\":16181809559,"              \
@@ -221,8 +219,7 @@ static void what_is_acknowledged(void **state)
     it_serve_stop(p);
 }
 
-/* ---- what follows ------------------------------------------------------------------------------
- */
+/* ---- what follows ---------------------------------------------------------------------------- */
 
 /* At once jobs, however busy Strava is; and nothing that anybody says without proof does more. */
 static void only_jobs_follow(void **state)
@@ -272,8 +269,7 @@ static void only_jobs_follow(void **state)
     it_serve_stop(p);
 }
 
-/* ---- the database goes and comes ---------------------------------------------------------------
- */
+/* ---- the database goes and comes ------------------------------------------------------------- */
 
 static void the_database_is_slow(void **state)
 {
@@ -351,8 +347,7 @@ static void the_database_stops_and_starts(void **state)
     it_serve_stop(p);
 }
 
-/* ---- killed ------------------------------------------------------------------------------------
- */
+/* ---- killed ---------------------------------------------------------------------------------- */
 
 /* What was acknowledged before SIGKILL is there, and jobs of it follow. */
 static void killed_after_200(void **state)
@@ -398,8 +393,7 @@ static void killed_after_200(void **state)
     it_serve_stop(p);
 }
 
-/* ---- a burst -----------------------------------------------------------------------------------
- */
+/* ---- a burst --------------------------------------------------------------------------------- */
 
 enum { BURST = 100000, AT_ONCE = 64 };
 

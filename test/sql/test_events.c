@@ -48,8 +48,7 @@ static void dispatch_all(struct it_db *db)
     }
 }
 
-/* ---- keeping -----------------------------------------------------------------------------------
- */
+/* ---- keeping --------------------------------------------------------------------------------- */
 
 static void one_job_for_all(void **state)
 {
@@ -102,8 +101,7 @@ static void those_who_keep_do_not_wait(void **state)
     it_holds(db, "(SELECT count(*) FROM strava.event) = 3 AND (SELECT count(*) FROM q.job) = 1");
 }
 
-/* ---- the end of the job ------------------------------------------------------------------------
- */
+/* ---- the end of the job ---------------------------------------------------------------------- */
 
 static void nothing_relies_on_a_job_that_ends(void **state)
 {
@@ -156,8 +154,7 @@ static void several_may_dispatch(void **state)
     it_holds(db, "(SELECT count(*) FROM q.job WHERE kind = 'strava.look') = 6");
 }
 
-/* ---- verdicts ----------------------------------------------------------------------------------
- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 static void each_has_its_verdict(void **state)
 {
@@ -205,8 +202,7 @@ static void any_subscription_until_ours_is_known(void **state)
     assert_string_equal(verdicts(db), "look");
 }
 
-/* ---- twins -------------------------------------------------------------------------------------
- */
+/* ---- twins ----------------------------------------------------------------------------------- */
 
 static void a_backfill_is_hurried(void **state)
 {
@@ -276,8 +272,7 @@ static void a_forged_owner_takes_nothing_away(void **state)
     }
 }
 
-/* ---- any order, any number of times ------------------------------------------------------------
- */
+/* ---- any order, any number of times ---------------------------------------------------------- */
 
 enum { EVENTS = 40, ROUNDS = 25 };
 
@@ -371,8 +366,7 @@ static void any_order_and_number_gives_the_same_jobs(void **state)
     }
 }
 
-/* ---- many at once ------------------------------------------------------------------------------
- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 static void keeps(struct q_thread *t)
 {
@@ -419,8 +413,7 @@ static void none_is_forgotten(void **state)
     print_message("%lld left for their jobs\n", (long long)left);
 }
 
-/* ---- upkeep ------------------------------------------------------------------------------------
- */
+/* ---- upkeep ---------------------------------------------------------------------------------- */
 
 static void old_ones_go(void **state)
 {

@@ -183,3 +183,22 @@ BEGIN
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END $$;
+
+-- Looks after the subscription now, and every day from now on, at a time that is not everybody's.
+CREATE FUNCTION strava.want_subscription() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    minute smallint := floor(random() * 60);
+    hour smallint := floor(random() * 24);
+    c q.cron := jsonb_populate_record(NULL::q.cron, jsonb_build_object('name', 'strava.subscribe', 'tz', 'UTC',
+        'spec', format('%s %s * * *', minute, hour), 'minutes', ARRAY[minute], 'hours', ARRAY[hour],
+        'days', ARRAY(SELECT generate_series(1, 31)), 'months', ARRAY(SELECT generate_series(1, 12)),
+        'weekdays', ARRAY(SELECT generate_series(0, 6)), 'any_day', false, 'any_hour', false));
+BEGIN
+    INSERT INTO q.cron (name, spec, tz, minutes, hours, days, months, weekdays, any_day, any_hour, queue, kind, next_at)
+    VALUES (c.name, c.spec, c.tz, c.minutes, c.hours, c.days, c.months, c.weekdays, c.any_day, c.any_hour, 'trails', c.name,
+            q.cron_next(c, clock_timestamp()))
+    ON CONFLICT (name) DO NOTHING;
+    DELETE FROM q.dead WHERE ukey = 'subscribe';
+    PERFORM q.add('[{"queue": "trails", "kind": "strava.subscribe", "ukey": "subscribe", "prio": 5}]');
+    UPDATE q.job SET state = 'ready', run_at = NULL WHERE ukey = 'subscribe' AND state = 'waiting';
+END $$;
