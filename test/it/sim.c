@@ -11,7 +11,10 @@ enum { UP_MS = 60000, END_MS = 20000, ARGS_MAX = 64 };
 struct sim {
     struct it_proc *proc;
     const char *url;
+    struct sim *next;
 };
+
+static struct sim *running; /* those of this test that were not stopped */
 
 static json_t **kept;
 static size_t nkept, room;
@@ -28,6 +31,7 @@ static json_t *keep_json(json_t *json)
 
 void it__forget_json(void)
 {
+    running = NULL;
     while (nkept > 0)
         json_decref(kept[--nkept]);
     free(kept);
@@ -50,15 +54,30 @@ struct sim *sim_start(const char *const *args)
     it_wait_for(s->proc, "listening http://", UP_MS);
     const char *line = strstr(it_output(s->proc), "http://");
     s->url = it_format("%.*s", (int)strcspn(line, "\n"), line);
+    s->next = running;
+    running = s;
     return s;
 }
 
 void sim_stop(struct sim *s)
 {
+    for (struct sim **at = &running; *at != NULL; at = &(*at)->next) {
+        if (*at == s) {
+            *at = s->next;
+            break;
+        }
+    }
     it_signal(s->proc, SIGTERM);
     struct it_result r = it_wait(s->proc, END_MS);
     if (r.status != 0)
         fail_msg("the simulator ended with %d\n%s", r.status, r.err);
+}
+
+int sim_after(void **state)
+{
+    while (running != NULL)
+        sim_stop(running);
+    return it_after(state);
 }
 
 const char *sim_url(const struct sim *s)

@@ -13,6 +13,10 @@ struct sim;
 struct sim *sim_start(const char *const *args);
 /* SIGTERM; must end with 0. */
 void sim_stop(struct sim *s);
+/* The teardown of a test, instead of it_after: those that run are stopped first, so that what they
+ * leaked is found. */
+int sim_after(void **state);
+#define SIM_TEST(fn) cmocka_unit_test_teardown(fn, sim_after)
 const char *sim_url(const struct sim *s);     /* "http://127.0.0.1:40001" */
 const char *sim_address(const struct sim *s); /* "127.0.0.1:40001" */
 pid_t sim_pid(const struct sim *s);

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 4 << 20, CATCHES_MAX = 4096, LATE_MS = 2600 };
+enum { REQUEST_MAX = 4 << 20, CATCHES_MAX = 4096, LATE_MS = 3200 };
 
 struct catcher {
     int fd;

@@ -218,7 +218,7 @@ static void free_all(struct sim *s)
     world_free(s->world);
     logbook_free(s->log);
     line_done(&s->trail);
-    track_done_last();
+    track_done_recent();
 }
 
 static int run(struct sim *s, const struct options *o)

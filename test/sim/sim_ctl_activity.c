@@ -170,7 +170,7 @@ static void create(struct ctl *c, struct change_opts o)
     read_shape(c, model);
     read_fields(c, model);
     if (!model->start_us)
-        model->start_us = (sim_now_us(s) / S_US - model->whole_elapsed_s) * S_US;
+        model->start_us = (sim_now_us(s) / S_US - model->whole_elapsed_s - (count - 1)) * S_US;
     if (ctl_ready(c))
         put_ids(c, s->world->next_activity, count);
     for (int64_t i = 0; i < count && c->status == 0; i++) {

@@ -1,7 +1,14 @@
 /* Events on their way: held, waiting for their time, sent, sent again. */
 #include "sim/sim.h"
 
-enum { KEPT_MAX = 65536, TRIM = 4096, SHOWN_MAX = 8192, RETRY_S = 60, MS_MAX = 2049 };
+enum {
+    KEPT_MAX = 65536,
+    TRIM = 4096,
+    BYTES_MAX = 256 << 20,
+    SHOWN_MAX = 8192,
+    RETRY_S = 60,
+    MS_MAX = 2049
+};
 
 struct list {
     VEC(struct event *);
@@ -12,6 +19,7 @@ struct outbox {
     struct list held;
     int64_t next;
     int64_t in_flight;
+    size_t bytes; /* of all bodies */
     bool holding;
 };
 
@@ -94,6 +102,7 @@ struct outbox *outbox_copy(const struct outbox *from)
     for (size_t i = 0; i < from->all.n; i++) {
         struct event *e = copied(from->all.v[i]);
         *vec_push(&o->all) = e;
+        o->bytes += e->body.n;
         if (e->state == EV_HELD)
             *vec_push(&o->held) = e;
         else if (e->state == EV_WAITING || e->state == EV_IN_FLIGHT)
@@ -118,10 +127,12 @@ static struct event *find(const struct outbox *o, int64_t n)
 static void trim(struct outbox *o)
 {
     size_t n = 0;
-    if (o->all.n < KEPT_MAX + TRIM)
+    if (o->all.n < KEPT_MAX + TRIM && o->bytes < BYTES_MAX)
         return;
-    while (n < TRIM && o->all.v[n]->state >= EV_DONE)
+    while (n < TRIM && n < o->all.n && o->all.v[n]->state >= EV_DONE) {
+        o->bytes -= o->all.v[n]->body.n;
         event_free(o->all.v[n++]);
+    }
     remove_first(&o->all, n);
 }
 
@@ -131,6 +142,7 @@ static void put(struct sim *s, struct event *e)
     e->n = o->next++;
     trim(o);
     *vec_push(&o->all) = e;
+    o->bytes += e->body.n;
     s->hooks.made++;
     if (o->holding) {
         e->state = EV_HELD;

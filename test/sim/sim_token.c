@@ -98,7 +98,7 @@ void token_write(struct sim *s, struct athlete *who, struct jw *w)
     const struct access *a = &who->access[0];
     jw_str(w, "token_type", "Bearer");
     jw_i64(w, "expires_at", a->expires_us / S_US);
-    jw_i64(w, "expires_in", (a->expires_us - sim_now_us(s)) / S_US);
+    jw_i64(w, "expires_in", a->expires_us / S_US - sim_now_us(s) / S_US);
     jw_str(w, "refresh_token", who->refresh);
     jw_str(w, "access_token", a->token);
 }

@@ -117,6 +117,6 @@ size_t track_simplify(const struct track *t, double tolerance_m, uint32_t *keep)
 /* The points of a (its shape, sport, times), cropped. Manual and indoor: without positions. */
 void track_make(const struct line *trail, const struct activity *a, struct track *ret);
 /* At the end of the program. */
-void track_done_last(void);
+void track_done_recent(void);
 /* Takes so many metres off both ends. */
 void track_trim(struct track *t, double m);

@@ -214,11 +214,11 @@ static void make_whole(const struct line *trail, const struct activity *a, struc
 static struct {
     struct activity of;
     struct track made;
-} last;
+} recent;
 
-static bool is_last(const struct activity *a)
+static bool is_recent(const struct activity *a)
 {
-    const struct activity *b = &last.of;
+    const struct activity *b = &recent.of;
     return a->shape != SHAPE_POINTS && a->shape == b->shape && a->gen == b->gen &&
            strcmp(a->sport, b->sport) == 0 && a->trail_from == b->trail_from &&
            a->trail_to == b->trail_to && a->loop_m == b->loop_m && a->quirks == b->quirks &&
@@ -229,22 +229,22 @@ static bool is_last(const struct activity *a)
 
 void track_make(const struct line *trail, const struct activity *a, struct track *ret)
 {
-    if (!is_last(a)) {
-        last.made.n = 0;
-        make_whole(trail, a, &last.made);
-        last.of = *a;
+    if (!is_recent(a)) {
+        recent.made.n = 0;
+        make_whole(trail, a, &recent.made);
+        recent.of = *a;
     }
-    vec_reserve(ret, last.made.n + 1);
-    if (last.made.n)
-        memcpy(ret->v, last.made.v, last.made.n * sizeof(*ret->v));
-    ret->n = last.made.n;
-    ret->placed = last.made.placed;
+    vec_reserve(ret, recent.made.n + 1);
+    if (recent.made.n)
+        memcpy(ret->v, recent.made.v, recent.made.n * sizeof(*ret->v));
+    ret->n = recent.made.n;
+    ret->placed = recent.made.placed;
 }
 
-void track_done_last(void)
+void track_done_recent(void)
 {
-    vec_done(&last.made);
-    last.of = (struct activity){0};
+    vec_done(&recent.made);
+    recent.of = (struct activity){0};
 }
 
 void track_trim(struct track *t, double m)

@@ -502,20 +502,20 @@ static void connections_are_kept_and_may_run_ahead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(the_order_depends_on_the_filter),
-        IT_TEST(bounds_are_of_the_start_and_exclusive),
-        IT_TEST(wrong_parameters_are_400),
-        IT_TEST(big_and_ties_page_without_loss),
-        IT_TEST(scopes_decide_what_is_seen),
-        IT_TEST(strangers_and_what_is_not_there),
-        IT_TEST(a_detail_has_more_than_a_summary),
-        IT_TEST(streams_have_two_shapes),
-        IT_TEST(manual_has_no_streams_and_indoors_no_place),
-        IT_TEST(hidden_places_stay_hidden),
-        IT_TEST(local_time_has_a_false_z),
-        IT_TEST(the_edge_preset_is_odd),
-        IT_TEST(answers_are_chunked_and_gzip_if_asked),
-        IT_TEST(connections_are_kept_and_may_run_ahead),
+        SIM_TEST(the_order_depends_on_the_filter),
+        SIM_TEST(bounds_are_of_the_start_and_exclusive),
+        SIM_TEST(wrong_parameters_are_400),
+        SIM_TEST(big_and_ties_page_without_loss),
+        SIM_TEST(scopes_decide_what_is_seen),
+        SIM_TEST(strangers_and_what_is_not_there),
+        SIM_TEST(a_detail_has_more_than_a_summary),
+        SIM_TEST(streams_have_two_shapes),
+        SIM_TEST(manual_has_no_streams_and_indoors_no_place),
+        SIM_TEST(hidden_places_stay_hidden),
+        SIM_TEST(local_time_has_a_false_z),
+        SIM_TEST(the_edge_preset_is_odd),
+        SIM_TEST(answers_are_chunked_and_gzip_if_asked),
+        SIM_TEST(connections_are_kept_and_may_run_ahead),
     };
     return cmocka_run_group_tests(tests, it_up_bare, it_down);
 }

@@ -395,17 +395,17 @@ static void it_ends_in_the_middle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(the_seed_decides_all),
-        IT_TEST(athletes_do_not_depend_on_each_other),
-        IT_TEST(presets_are_as_said),
-        IT_TEST(activities_follow_the_trail),
-        IT_TEST(the_clock_can_be_turned),
-        IT_TEST(state_can_be_kept_and_taken_back),
-        IT_TEST(mistakes_are_told),
-        IT_TEST(options_are_checked),
-        IT_TEST(the_log_tells_what_was_asked),
-        IT_TEST(it_bears_many_athletes_and_calls),
-        IT_TEST(it_ends_in_the_middle),
+        SIM_TEST(the_seed_decides_all),
+        SIM_TEST(athletes_do_not_depend_on_each_other),
+        SIM_TEST(presets_are_as_said),
+        SIM_TEST(activities_follow_the_trail),
+        SIM_TEST(the_clock_can_be_turned),
+        SIM_TEST(state_can_be_kept_and_taken_back),
+        SIM_TEST(mistakes_are_told),
+        SIM_TEST(options_are_checked),
+        SIM_TEST(the_log_tells_what_was_asked),
+        SIM_TEST(it_bears_many_athletes_and_calls),
+        SIM_TEST(it_ends_in_the_middle),
     };
     return cmocka_run_group_tests(tests, it_up_bare, it_down);
 }

@@ -279,19 +279,65 @@ static void deauthorization_kills_both_tokens(void **state)
     assert_int_equal(sim_i64(sim_get(s, "limits"), "used_overall.0"), 0);
 }
 
+static void tokens_can_be_made_invalid(void **state)
+{
+    (void)state;
+    struct sim *s = start();
+    json_t *first = sim_grant(s, 9001, ALL);
+    sim_do(s, "token/invalidate", "{\"athlete\":9001}");
+    http_is(sim_call(s, sim_str(first, "access_token"), "/athlete"), 401);
+    json_t *second = sim_json(refresh(s, sim_str(first, "refresh_token")));
+    assert_string_not_equal(sim_str(second, "access_token"), sim_str(first, "access_token"));
+    http_is(sim_call(s, sim_str(second, "access_token"), "/athlete"), 200);
+    sim_do(s, "token/invalidate", "{\"athlete\":9001,\"what\":\"refresh\"}");
+    http_is(sim_call(s, sim_str(second, "access_token"), "/athlete"), 200);
+    http_is(refresh(s, sim_str(second, "refresh_token")), 400);
+    json_t *third = sim_grant(s, 9001, ALL);
+    sim_do(s, "token/expire", "{}");
+    http_is(sim_call(s, sim_str(third, "access_token"), "/athlete"), 401);
+    http_is(refresh(s, sim_str(third, "refresh_token")), 200);
+    sim_do(s, "settings", "{\"token_life_s\":60}");
+    json_t *fourth = sim_grant(s, 9001, ALL);
+    assert_in_range(sim_i64(fourth, "expires_in"), 59, 60);
+    sim_advance(s, 61);
+    http_is(sim_call(s, sim_str(fourth, "access_token"), "/athlete"), 401);
+}
+
+static void the_profile_depends_on_the_scope(void **state)
+{
+    (void)state;
+    struct sim *s = start();
+    struct http_answer a = sim_ask(s, "GET",
+                                   "/oauth/mobile/authorize?client_id=1001&response_type=code&"
+                                   "redirect_uri=http://127.0.0.1/&scope=profile:read_all&"
+                                   "sim_auto=9001",
+                                   NULL, NULL);
+    json_t *grant = sim_json(exchange(s, code_in(a)));
+    json_t *profile = sim_json(sim_call(s, sim_str(grant, "access_token"), "/api/v3/athlete"));
+    assert_int_equal(sim_i64(profile, "resource_state"), 3);
+    assert_int_equal(strncmp(sim_str(profile, "shoes.0.id"), "g", 1), 0);
+    assert_null(json_object_get(profile, "email"));
+    sim_do(s, "athlete/9001/narrow_scope", "{\"scope\":\"read\"}");
+    profile = sim_json(sim_call(s, sim_str(grant, "access_token"), "/api/v3/athlete"));
+    assert_int_equal(sim_i64(profile, "resource_state"), 2);
+    assert_null(json_object_get(profile, "shoes"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(consent_refuses_what_is_wrong),
-        IT_TEST(the_page_lets_one_choose),
-        IT_TEST(a_code_is_good_once),
-        IT_TEST(the_token_endpoint_knows_its_clients),
-        IT_TEST(an_access_token_is_given_again_for_an_hour_less),
-        IT_TEST(rotation_is_a_setting),
-        IT_TEST(auto_gives_the_old_grant_again),
-        IT_TEST(capacity_is_checked),
-        IT_TEST(revocation_kills_both_tokens),
-        IT_TEST(deauthorization_kills_both_tokens),
+        SIM_TEST(consent_refuses_what_is_wrong),
+        SIM_TEST(the_page_lets_one_choose),
+        SIM_TEST(a_code_is_good_once),
+        SIM_TEST(the_token_endpoint_knows_its_clients),
+        SIM_TEST(an_access_token_is_given_again_for_an_hour_less),
+        SIM_TEST(rotation_is_a_setting),
+        SIM_TEST(auto_gives_the_old_grant_again),
+        SIM_TEST(capacity_is_checked),
+        SIM_TEST(revocation_kills_both_tokens),
+        SIM_TEST(deauthorization_kills_both_tokens),
+        SIM_TEST(tokens_can_be_made_invalid),
+        SIM_TEST(the_profile_depends_on_the_scope),
     };
     return cmocka_run_group_tests(tests, it_up_bare, it_down);
 }
