@@ -179,6 +179,13 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
     return &u->f;
 }
 
+struct jobs_kind *app__more_kinds(struct app *app, size_t n)
+{
+    CHECK(app->nkinds + n <= COUNT_OF(app->kinds));
+    app->nkinds += n;
+    return &app->kinds[app->nkinds - n];
+}
+
 void app_open_work(struct app *app)
 {
     const struct config *c = app->config;
@@ -189,9 +196,11 @@ void app_open_work(struct app *app)
         .page_size = (size_t)config_i64(c, "processor.batch_size") * 4,
     };
     app->trails = trails_open(app->pool, &trails);
-    trails_kinds(app->trails, app->kinds);
-    app->nkinds = TRAILS_KINDS;
-    ingest_dispatch_kind(app->pool, &app->kinds[app->nkinds++]);
+    trails_kinds(app->trails, app__more_kinds(app, TRAILS_KINDS));
+    ingest_dispatch_kind(app->pool, app__more_kinds(app, 1));
+    if (app->serves) {
+        ingest_subscribe_kind(&app->subscription, app__more_kinds(app, 1));
+    }
     app__open_calls(app);
     const struct jobs_conf jobs = {
         .queue = "trails",

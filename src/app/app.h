@@ -40,7 +40,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
-enum { APP_KINDS_MAX = TRAILS_KINDS + 1 + INGEST_PLAN_KINDS };
+enum { APP_KINDS_MAX = 32 };
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -51,8 +51,9 @@ struct app {
     struct db_pool *pool;
     struct trails *trails; /* these only after app_open_work */
     struct jobs *jobs;
-    struct jobs_kind kinds[APP_KINDS_MAX];
+    struct jobs_kind kinds[APP_KINDS_MAX]; /* of the main queue, feature by feature */
     size_t nkinds;
+    bool serves;         /* others can reach us: set before app_open_work */
     struct fetch *fetch; /* these two only after app_open_strava; NULL: nothing is fetched */
     struct strava *strava;
     struct ingest_sync *sync; /* after app_open_work; NULL likewise */
@@ -61,6 +62,7 @@ struct app {
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
+    struct ingest_subscription subscription;
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
 };
@@ -85,6 +87,8 @@ void app_start_work(struct app *app);
 void app_wake_work(struct app *app);
 /* Opens the queue of calls and puts the kinds about Strava to those of the other (app_strava.c). */
 void app__open_calls(struct app *app);
+/* Room for n more kinds of the main queue, for a feature to fill in. */
+struct jobs_kind *app__more_kinds(struct app *app, size_t n);
 /* Frees what app_open_strava opened, but for the client, whose op (uninitialised) finishes when it
  * is closed; false: there is none. */
 bool app__close_strava(struct app *app, struct op *op);

@@ -127,6 +127,14 @@ int app_open_strava(struct app *app, struct err *err)
         .oauth_url = str(c, "strava.oauth_url"),
         .scopes = str(c, "strava.scopes"),
     };
+    app->subscription = (struct ingest_subscription){
+        .pool = app->pool,
+        .client_id = conf.client_id,
+        .client_secret = conf.client_secret,
+        .api_url = conf.api_url,
+        .callback_url = *str(c, "strava.callback_url") ? str(c, "strava.callback_url") : NULL,
+        .keep = strcmp(str(c, "strava.subscription"), "keep") == 0,
+    };
     if (!app_strava_is_on(c)) {
         return 0;
     }
@@ -142,7 +150,7 @@ int app_open_strava(struct app *app, struct err *err)
         .user_agent = "Waymark/" WAYMARK_VERSION,
         .max_per_host = (unsigned)config_i64(c, "strava.concurrency") + 2,
     };
-    app->fetch = fetch_open(app->loop, &client, err);
+    app->fetch = app->subscription.fetch = fetch_open(app->loop, &client, err);
     if (app->fetch) {
         app->strava = strava_open(app->pool, app->fetch, &conf);
     }
@@ -163,8 +171,7 @@ void app__open_calls(struct app *app)
         .retention_ms = config_i64(c, "strava.retention"),
     };
     app->sync = ingest_sync_open(app->pool, app->strava, &sync);
-    ingest_plan_kinds(app->sync, &app->kinds[app->nkinds]);
-    app->nkinds += INGEST_PLAN_KINDS;
+    ingest_plan_kinds(app->sync, app__more_kinds(app, INGEST_PLAN_KINDS));
     if (!app->strava) {
         return;
     }
