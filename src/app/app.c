@@ -179,6 +179,27 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
     return &u->f;
 }
 
+int app_open_strava(struct app *app, struct err *err)
+{
+    const struct config *c = app->config;
+    const char *secret = config_str(c, "strava.client_secret");
+    const char *callback = config_str(c, "strava.callback_url");
+    app->subscription = (struct ingest_subscription){
+        .pool = app->pool,
+        .client_id = config_str(c, "strava.client_id"),
+        .client_secret = secret ? secret : "",
+        .api_url = config_str(c, "strava.api_url"),
+        .callback_url = callback && *callback ? callback : NULL,
+        .keep = strcmp(config_str(c, "strava.subscription"), "keep") == 0,
+    };
+    if (!app_strava_is_on(c)) {
+        return 0;
+    }
+    const struct fetch_conf conf = {.user_agent = "Waymark/" WAYMARK_VERSION};
+    app->fetch = app->subscription.fetch = fetch_open(app->loop, &conf, err);
+    return app->fetch ? 0 : -1;
+}
+
 void app_open_work(struct app *app)
 {
     const struct config *c = app->config;
@@ -190,6 +211,11 @@ void app_open_work(struct app *app)
     };
     app->trails = trails_open(app->pool, &trails);
     trails_kinds(app->trails, app->kinds);
+    size_t n = TRAILS_KINDS;
+    ingest_dispatch_kind(app->pool, &app->kinds[n++]);
+    if (app->serves) {
+        ingest_subscribe_kind(&app->subscription, &app->kinds[n++]);
+    }
     const struct jobs_conf jobs = {
         .queue = "trails",
         .db = &app->db,
@@ -199,7 +225,7 @@ void app_open_work(struct app *app)
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),
     };
-    app->jobs = jobs_open(app->pool, &jobs, app->kinds, TRAILS_KINDS);
+    app->jobs = jobs_open(app->pool, &jobs, app->kinds, n);
 }
 
 /* ---- down ---------------------------------------------------------------------------------- */
@@ -219,7 +245,9 @@ struct down_flow {
     STEP(down, drain)                                                                              \
     STEP(down, admin) /* health and metrics could be asked until here */                           \
     STEP(down, web)                                                                                \
+    STEP(down, events)                                                                             \
     STEP(down, jobs)                                                                               \
+    STEP(down, fetch)                                                                              \
     STEP(down, pool)                                                                               \
     STEP(down, server)                                                                             \
     STEP(down, done)
@@ -280,6 +308,18 @@ static enum flow_next down_web(struct flow *f)
     }
     web_close(app->web, &d->op);
     app->web = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_events, 0);
+}
+
+static enum flow_next down_events(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    struct app *app = d->app;
+    if (!app->events) {
+        return FLOW_NEXT;
+    }
+    ingest_events_close(app->events, &d->op);
+    app->events = NULL;
     return flow_wait_any(f, &d->op, down_STEP_jobs, 0);
 }
 
@@ -296,6 +336,17 @@ static enum flow_next down_jobs(struct flow *f)
     op_begin(&d->op);
     jobs_close(d->app->jobs, closed, &d->op);
     d->app->jobs = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_fetch, 0);
+}
+
+static enum flow_next down_fetch(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    if (!d->app->fetch) {
+        return FLOW_NEXT;
+    }
+    fetch_close(d->app->fetch, &d->op);
+    d->app->fetch = NULL;
     return flow_wait_any(f, &d->op, down_STEP_pool, 0);
 }
 

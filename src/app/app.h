@@ -4,7 +4,9 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "httpd/httpd.h"
+#include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
 #include "trails/trails.h"
@@ -37,6 +39,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
+enum { APP_EVENT_KINDS = 2 }; /* of the queue trails, about what Strava pushes */
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -47,10 +50,15 @@ struct app {
     struct db_pool *pool;
     struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
-    struct jobs_kind kinds[TRAILS_KINDS];
+    struct jobs_kind kinds[TRAILS_KINDS + APP_EVENT_KINDS];
+    bool serves;     /* others can reach us: set before app_open_work */
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
+    struct fetch *fetch; /* after app_open_strava; NULL: there is nothing to do with Strava */
+    struct ingest_subscription subscription;
+    struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
+    char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
@@ -60,11 +68,15 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 /* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
  * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
+/* Opens the way to Strava, if it is configured; before app_open_work. */
+int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
 /* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
 void app_open_work(struct app *app);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;
+/* Whether there is anything to do with Strava. */
+bool app_strava_is_on(const struct config *c);
 /* Whether the admin listener is switched on. */
 bool app_has_admin(const struct config *c);
 
