@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "jobs/jobs.h"
 #include "strava/strava.h"
 
