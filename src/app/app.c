@@ -197,7 +197,7 @@ int app_open_strava(struct app *app, struct err *err)
     }
     const struct fetch_conf conf = {.user_agent = "Waymark/" WAYMARK_VERSION};
     app->fetch = app->subscription.fetch = fetch_open(app->loop, &conf, err);
-    return app->fetch ? 0 : -1;
+    return app->fetch ? app__open_strava(app, err) : -1;
 }
 
 void app_open_work(struct app *app)
@@ -226,6 +226,9 @@ void app_open_work(struct app *app)
         .drain_ms = config_i64(c, "processor.drain"),
     };
     app->jobs = jobs_open(app->pool, &jobs, app->kinds, n);
+    if (app->strava) {
+        app__open_calls(app);
+    }
 }
 
 /* ---- down ---------------------------------------------------------------------------------- */
@@ -242,11 +245,13 @@ struct down_flow {
 };
 #define DOWN_STEPS(STEP)                                                                           \
     STEP(down, public)                                                                             \
+    STEP(down, calls)                                                                              \
     STEP(down, drain)                                                                              \
     STEP(down, admin) /* health and metrics could be asked until here */                           \
     STEP(down, web)                                                                                \
     STEP(down, events)                                                                             \
     STEP(down, jobs)                                                                               \
+    STEP(down, no_calls)                                                                           \
     STEP(down, fetch)                                                                              \
     STEP(down, pool)                                                                               \
     STEP(down, server)                                                                             \
@@ -279,7 +284,17 @@ static enum flow_next down_public(struct flow *f)
     if (app->web) {
         web_drain(app->web);
     }
-    return drain_server(f, APP_PUBLIC, GRACE_MS, down_STEP_drain);
+    return drain_server(f, APP_PUBLIC, GRACE_MS, down_STEP_calls);
+}
+
+static enum flow_next down_calls(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    if (!d->app->calls) {
+        return FLOW_NEXT;
+    }
+    jobs_drain(d->app->calls, &d->op);
+    return flow_wait_any(f, &d->op, down_STEP_drain, 0);
 }
 
 static enum flow_next down_drain(struct flow *f)
@@ -336,12 +351,26 @@ static enum flow_next down_jobs(struct flow *f)
     op_begin(&d->op);
     jobs_close(d->app->jobs, closed, &d->op);
     d->app->jobs = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_no_calls, 0);
+}
+
+static enum flow_next down_no_calls(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    if (!d->app->calls) {
+        return FLOW_NEXT;
+    }
+    op_init(&d->op, f->loop, NULL);
+    op_begin(&d->op);
+    jobs_close(d->app->calls, closed, &d->op);
+    d->app->calls = NULL;
     return flow_wait_any(f, &d->op, down_STEP_fetch, 0);
 }
 
 static enum flow_next down_fetch(struct flow *f)
 {
     struct down_flow *d = down_of(f);
+    d->app->strava = strava_free(d->app->strava);
     if (!d->app->fetch) {
         return FLOW_NEXT;
     }

@@ -9,6 +9,8 @@
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
+#include "people/people.h"
+#include "strava/strava.h"
 #include "trails/trails.h"
 #include "web/web.h"
 
@@ -39,7 +41,8 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
-enum { APP_EVENT_KINDS = 2 }; /* of the queue trails, about what Strava pushes */
+enum { APP_EVENT_KINDS = 2 };    /* of the queue trails, about what Strava pushes */
+enum { APP_CALL_KINDS_MAX = 8 }; /* of the queue strava */
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -57,6 +60,10 @@ struct app {
     struct ticker *watchdog;
     struct fetch *fetch; /* after app_open_strava; NULL: there is nothing to do with Strava */
     struct ingest_subscription subscription;
+    struct strava *strava; /* with fetch */
+    struct jobs *calls;    /* the queue of calls to it: after app_open_work, with strava */
+    struct jobs_kind call_kinds[APP_CALL_KINDS_MAX];
+    struct people_checks checks;
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
 };
@@ -70,7 +77,8 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
 /* Opens the way to Strava, if it is configured; before app_open_work. */
 int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
-/* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
+/* Opens the queues and trails on a database that is up; jobs_start, of calls too if there is that
+ * queue, is the caller's. */
 void app_open_work(struct app *app);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
@@ -92,3 +100,7 @@ size_t app_systemd_sockets(const char *name, int *fds, size_t max);
  * app only half up.
  */
 struct flow *app_down_flow(struct app *app);
+
+/* app_strava.c, for app.c: strava on a fetch that is open (fails CONF, for the keys); its queue. */
+int app__open_strava(struct app *app, struct err *err) MUST_CHECK;
+void app__open_calls(struct app *app);

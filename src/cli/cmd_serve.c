@@ -90,6 +90,9 @@ static void on_notify(void *ctx, const char *channel, const char *payload)
     (void)channel;
     (void)payload;
     jobs_wake(s->c->app.jobs);
+    if (s->c->app.calls) {
+        jobs_wake(s->c->app.calls);
+    }
 }
 
 static void reconciled(struct op *op)
@@ -204,6 +207,9 @@ static enum flow_next serve_start(struct flow *f)
         db_cluster_on_crash(app->cluster, on_crash, NULL);
     }
     jobs_start(app->jobs);
+    if (app->calls) {
+        jobs_start(app->calls);
+    }
     listen_to(s);
     s->interval = ticker_open(app->loop, config_i64(s->c->config, "processor.interval"), true,
                               on_interval, s);
