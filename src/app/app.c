@@ -190,6 +190,7 @@ void app_open_work(struct app *app)
     };
     app->trails = trails_open(app->pool, &trails);
     trails_kinds(app->trails, app->kinds);
+    ingest_dispatch_kind(app->pool, &app->kinds[TRAILS_KINDS]);
     const struct jobs_conf jobs = {
         .queue = "trails",
         .db = &app->db,
@@ -199,7 +200,7 @@ void app_open_work(struct app *app)
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),
     };
-    app->jobs = jobs_open(app->pool, &jobs, app->kinds, TRAILS_KINDS);
+    app->jobs = jobs_open(app->pool, &jobs, app->kinds, COUNT_OF(app->kinds));
 }
 
 /* ---- down ---------------------------------------------------------------------------------- */
@@ -219,6 +220,7 @@ struct down_flow {
     STEP(down, drain)                                                                              \
     STEP(down, admin) /* health and metrics could be asked until here */                           \
     STEP(down, web)                                                                                \
+    STEP(down, events)                                                                             \
     STEP(down, jobs)                                                                               \
     STEP(down, pool)                                                                               \
     STEP(down, server)                                                                             \
@@ -280,6 +282,18 @@ static enum flow_next down_web(struct flow *f)
     }
     web_close(app->web, &d->op);
     app->web = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_events, 0);
+}
+
+static enum flow_next down_events(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    struct app *app = d->app;
+    if (!app->events) {
+        return FLOW_NEXT;
+    }
+    ingest_events_close(app->events, &d->op);
+    app->events = NULL;
     return flow_wait_any(f, &d->op, down_STEP_jobs, 0);
 }
 

@@ -5,6 +5,7 @@
 #include "base/base.h"
 #include "db/db.h"
 #include "httpd/httpd.h"
+#include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
 #include "trails/trails.h"
@@ -37,6 +38,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
+enum { APP_EVENT_KINDS = 1 }; /* of the queue trails, about what Strava pushes */
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -47,10 +49,12 @@ struct app {
     struct db_pool *pool;
     struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
-    struct jobs_kind kinds[TRAILS_KINDS];
+    struct jobs_kind kinds[TRAILS_KINDS + APP_EVENT_KINDS];
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
+    struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
+    char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
@@ -65,6 +69,8 @@ void app_open_work(struct app *app);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;
+/* Whether there is anything to do with Strava. */
+bool app_strava_is_on(const struct config *c);
 /* Whether the admin listener is switched on. */
 bool app_has_admin(const struct config *c);
 

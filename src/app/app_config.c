@@ -308,6 +308,17 @@ static int check_secret(const struct config *c, struct err *err)
                          config_source(c, "admin.secret"), WEB_SECRET_MAX);
 }
 
+/* Read again where it is used: here so that a wrong one is told at once. */
+static int check_callback(const struct config *c, struct err *err)
+{
+    const char *url = config_str(c, "strava.callback_url");
+    char path[INGEST_PATH_MAX];
+    return !url || !*url || ingest_callback_path(url, path, err) == 0
+               ? 0
+               : err_wrap(err,
+                          "%s: strava.callback_url = ", config_source(c, "strava.callback_url"));
+}
+
 struct config *app_config_load(const char *file, char *const *environ_,
                                const struct app_flag *flags, size_t n, struct arena *a,
                                const char **file_used, struct err *err)
@@ -323,6 +334,7 @@ struct config *app_config_load(const char *file, char *const *environ_,
     }
     rc = rc == 0 ? config_check(c, err) : rc;
     rc = rc == 0 ? check_secret(c, err) : rc;
+    rc = rc == 0 ? check_callback(c, err) : rc;
     if (file_used) {
         *file_used = file;
     }

@@ -135,6 +135,39 @@ static int open_server(struct app *app, int which, struct err *err)
     return listen_all(app, which, err);
 }
 
+static const char *str(const struct config *c, const char *name)
+{
+    const char *v = config_str(c, name);
+    return v ? v : "";
+}
+
+bool app_strava_is_on(const struct config *c)
+{
+    return *str(c, "strava.client_id") != '\0';
+}
+
+static void on_events_job(void *ctx)
+{
+    const struct app *app = ctx;
+    jobs_hint(app->jobs);
+}
+
+/* Only where the public listener is can Strava reach us. */
+static int open_events(struct app *app, struct err *err)
+{
+    const char *url = str(app->config, "strava.callback_url");
+    if (!app_strava_is_on(app->config) || !*url || !is_on(app->config, APP_PUBLIC)) {
+        return 0;
+    }
+    if (ingest_callback_path(url, app->hook_path, err) != 0) {
+        return err_wrap(err, "strava.callback_url = ");
+    }
+    const struct ingest_events_conf conf = {
+        .db = &app->work_db, .on_job = on_events_job, .ctx = app};
+    app->events = ingest_events_open(app->loop, &conf);
+    return 0;
+}
+
 int app_open_web(struct app *app, struct err *err)
 {
     const struct config *c = app->config;
@@ -142,6 +175,9 @@ int app_open_web(struct app *app, struct err *err)
         return 0;
     }
     const char *secret = config_str(c, "admin.secret");
+    if (open_events(app, err) != 0) {
+        return -1;
+    }
     const struct web_conf conf = {
         .db = &app->work_db,
         .jobs = app->jobs,
@@ -149,6 +185,8 @@ int app_open_web(struct app *app, struct err *err)
         .data_dir = app->cluster ? app->data_dir : NULL,
         .version = WAYMARK_VERSION,
         .admin_secret = secret && *secret ? secret : NULL,
+        .hook_path = app->events ? app->hook_path : NULL,
+        .events = app->events,
     };
     app->web = web_open(app->loop, &conf);
     for (int i = 0; i < APP_SERVERS; i++) {

@@ -1,8 +1,13 @@
-/* ingest: brings activities in. Today: track files and folders of them. Loop thread. */
+/* ingest: brings activities in: track files and folders of them, and what Strava pushes. Loop
+ * thread. */
 #pragma once
 
 #include "base/base.h"
 #include "db/db.h"
+#include "jobs/jobs.h"
+#include "strava/strava.h"
+
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* What became of one file, for the caller's report. */
 struct ingest_event {
@@ -29,3 +34,56 @@ struct ingest_opts {
  * opts must outlive it. */
 struct flow *ingest_files_flow(struct db_pool *pool, const struct ingest_opts *opts,
                                struct ingest_totals *totals);
+
+/* ---- events that Strava pushes --------------------------------------------------------------- */
+
+/* Keeps events, many in one commit: what comes while a commit is under way waits for the next one.
+ * Never asks anybody but the database, through connections of its own. */
+struct ingest_events;
+
+/* 0: the default. */
+struct ingest_events_conf {
+    const struct db_conf *db;  /* as for the work; copied */
+    unsigned commits;          /* under way at once; 1..INGEST_COMMITS_MAX */
+    size_t group;              /* events in one commit; 1..INGEST_GROUP_MAX */
+    size_t waiting;            /* events that may wait; more are refused */
+    void (*on_job)(void *ctx); /* a job was made, and committed, that makes jobs of events; may be
+                                  NULL */
+    void *ctx;
+};
+enum { INGEST_COMMITS_MAX = 16, INGEST_GROUP_MAX = 2048 };
+struct ingest_events *ingest_events_open(struct loop *l, const struct ingest_events_conf *conf);
+/* Fails what waits and what is under way. op (uninitialised) finishes when the connections are
+ * closed; e is gone then. */
+void ingest_events_close(struct ingest_events *e, struct op *op);
+
+/* One event on its way, in memory of the caller's that stays until op has finished. */
+struct ingest_keep {
+    struct op op;
+    struct strava_event event; /* filled by the caller */
+    struct ingest_keep *next, *prev;
+    struct ingest__group *group; /* whose commit it is in; NULL: it waits */
+    struct ingest_events *events;
+};
+/* k->op finishes well once the event is durable. It fails, RETRY, when too many wait, when the
+ * database refuses or cannot be reached, or when it was cancelled; it may be durable all the same.
+ * It has no deadline: whoever waits cancels it. A commit whose events are all cancelled is. */
+void ingest_events_keep(struct ingest_events *e, struct ingest_keep *k);
+
+/* Since the start of this process. */
+struct ingest_events_counts {
+    uint64_t kept, commits, failed; /* failed: events, for any reason but being cancelled */
+    size_t waiting;                 /* now */
+};
+struct ingest_events_counts ingest_events_counts(const struct ingest_events *e);
+
+/* The path of the address that Strava is told to push to, as its listener sees it. -1 (CONF) with
+ * what is wrong if the address is of no use. */
+enum { INGEST_PATH_MAX = 256 };
+int ingest_callback_path(const char *url, char path[INGEST_PATH_MAX], struct err *err) MUST_CHECK;
+/* The word by which the listener knows that a subscription is ours: made ($1 text, a new one) when
+ * there is none. One row: text. */
+extern const struct db_stmt SQL_ingest_verify_token;
+
+/* The job strava.events: makes jobs of the events that wait. */
+void ingest_dispatch_kind(struct db_pool *pool, struct jobs_kind *out);

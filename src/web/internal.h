@@ -15,6 +15,15 @@ enum {
     WEB_PATH_MAX = 4000 /* bytes of a page's path with its query */
 };
 
+/* Where Strava pushes events; see web_hook.c. */
+struct web_hook {
+    bool is_front;   /* its path is that of the front page */
+    char word[64];   /* by which Strava's challenge is known; "": not known yet */
+    int64_t word_ms; /* when it was asked for */
+    unsigned asking; /* flows under way that ask */
+    uint64_t refused, malformed, unavailable; /* events */
+};
+
 struct web {
     struct loop *loop;
     struct web_conf conf;
@@ -27,6 +36,7 @@ struct web {
     int64_t started_wall_us;
     struct ticker *lag; /* how late the loop is, measured */
     int64_t lag_due_ns, lag_worst_ns;
+    struct web_hook hook;
     unsigned flows;    /* of ours, under way: web outlives them */
     struct op *closed; /* set by web_close */
 };
@@ -141,10 +151,15 @@ httpd_handler_fn web__action_post; /* web_action_flow.c; ctx: struct web */
 httpd_handler_fn web__metrics_get; /* web_metrics_flow.c; ctx: struct web */
 httpd_handler_fn web__healthz_get; /* web_health.c; ctx: struct web */
 httpd_handler_fn web__readyz_get;  /* the same */
+httpd_handler_fn web__front_get;   /* web.c; ctx: struct web */
 struct web_mount {
     struct web *web;
     const struct web_page *page;
 };
+
+/* web_hook.c: where Strava pushes events; both do nothing if it does not. */
+void web__hook_open(struct web *w);
+void web__hook_mount(struct web *w, struct httpd *h);
 
 /* web_session.c: who asks. */
 /* What is kept of a token: SHA-256 of it and of the secret that the configuration gives, so that a

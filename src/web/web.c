@@ -27,6 +27,7 @@ struct web *web_open(struct loop *l, const struct web_conf *conf)
     w->pool = db_pool_open(l, &db);
     w->started_wall_us = clock_wall_us();
     w->lag = ticker_open(l, LAG_MS, true, on_lag, w);
+    web__hook_open(w);
     return w;
 }
 
@@ -103,7 +104,7 @@ const size_t web__page_count = COUNT_OF(web__pages);
 
 static const struct httpd_files admin_files = {.file = FILES_web};
 
-static void front_page(struct httpd_req *r, void *ctx)
+void web__front_get(struct httpd_req *r, void *ctx)
 {
     (void)ctx;
     httpd_text(r, 200, "Waymark\n");
@@ -125,7 +126,10 @@ static void add(struct httpd *h, enum httpd_method m, const char *pattern, httpd
 void web_mount_public(struct web *w, struct httpd *h)
 {
     w->server[0] = h;
-    add(h, HTTPD_GET, "/", front_page, w);
+    if (!w->hook.is_front) {
+        add(h, HTTPD_GET, "/", web__front_get, w);
+    }
+    web__hook_mount(w, h);
 }
 
 /* The stream of a page has its path below /admin/live. */

@@ -1,11 +1,13 @@
 /* web: what the two listeners answer. Health, metrics and the admin's pages on the admin listener;
- * the public one has nothing yet but its front page. Everything shown comes from the database, so
- * it is there after a restart, and the same on every instance. Loop thread. */
+ * the public one has its front page and the address that Strava pushes events to. Everything shown
+ * comes from the database, so it is there after a restart, and the same on every instance. Loop
+ * thread. */
 #pragma once
 
 #include "base/base.h"
 #include "db/db.h"
 #include "httpd/httpd.h"
+#include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
 
@@ -23,6 +25,8 @@ struct web_conf {
     const char *data_dir; /* whose free space is watched; NULL: no private database */
     const char *version;
     const char *admin_secret; /* NULL: the one in the database, made when there is none */
+    const char *hook_path;    /* where Strava pushes events (ingest_callback_path); NULL: nowhere */
+    struct ingest_events *events; /* keeps them, and outlives web; NULL without hook_path */
 };
 struct web *web_open(struct loop *l, const struct web_conf *conf);
 /* Routes and their handlers; before the server listens. */
