@@ -222,6 +222,7 @@ struct down_flow {
     STEP(down, web)                                                                                \
     STEP(down, events)                                                                             \
     STEP(down, jobs)                                                                               \
+    STEP(down, fetch)                                                                              \
     STEP(down, pool)                                                                               \
     STEP(down, server)                                                                             \
     STEP(down, done)
@@ -310,6 +311,19 @@ static enum flow_next down_jobs(struct flow *f)
     op_begin(&d->op);
     jobs_close(d->app->jobs, closed, &d->op);
     d->app->jobs = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_fetch, 0);
+}
+
+static enum flow_next down_fetch(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    d->app->strava = strava_free(d->app->strava);
+    d->app->arena = arena_free(d->app->arena);
+    if (!d->app->fetch) {
+        return FLOW_NEXT;
+    }
+    fetch_close(d->app->fetch, &d->op);
+    d->app->fetch = NULL;
     return flow_wait_any(f, &d->op, down_STEP_pool, 0);
 }
 

@@ -4,10 +4,12 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "httpd/httpd.h"
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
+#include "strava/strava.h"
 #include "trails/trails.h"
 #include "web/web.h"
 
@@ -50,11 +52,14 @@ struct app {
     struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
     struct jobs_kind kinds[TRAILS_KINDS + APP_EVENT_KINDS];
-    struct web *web; /* these two only after app_open_web; NULL: switched off */
+    struct fetch *fetch;   /* these two after app_open_strava; NULL: strava.client_id is empty */
+    struct strava *strava; /* strings of it are the configuration's */
+    struct web *web;       /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
+    struct arena *arena;             /* what web is told of the configuration; or NULL */
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
@@ -69,6 +74,13 @@ void app_open_work(struct app *app);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;
+/* Opens what talks to Strava, if it is configured and not open yet. Fails (CONF) when a key cannot
+ * be had. Reads, and perhaps makes, the file of the key: at start, where blocking is fine. */
+int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
+/* Where people reach the public listener, "https://trails.example.org": http.public_url, else the
+ * origin of strava.callback_url; NULL: neither is given. -1 (CONF): it is no such address. */
+int app_public_origin(const struct config *c, struct arena *a, const char **ret,
+                      struct err *err) MUST_CHECK;
 /* Whether there is anything to do with Strava. */
 bool app_strava_is_on(const struct config *c);
 /* Whether the admin listener is switched on. */
