@@ -229,3 +229,13 @@ int strava__unseal(const struct strava_keys *k, int64_t athlete_id, enum strava_
     }
     return 0;
 }
+
+bool strava__is_sealed_of(const struct strava_keys *k, int64_t athlete_id, enum strava__kind kind,
+                          struct span stored, const char *token)
+{
+    char plain[STRAVA__TOKEN];
+    bool same =
+        strava__unseal(k, athlete_id, kind, stored, plain, NULL) == 0 && strcmp(plain, token) == 0;
+    OPENSSL_cleanse(plain, sizeof(plain));
+    return same;
+}
