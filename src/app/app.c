@@ -179,6 +179,27 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
     return &u->f;
 }
 
+int app_open_strava(struct app *app, struct err *err)
+{
+    const struct config *c = app->config;
+    const char *secret = config_str(c, "strava.client_secret");
+    const char *callback = config_str(c, "strava.callback_url");
+    app->subscription = (struct ingest_subscription){
+        .pool = app->pool,
+        .client_id = config_str(c, "strava.client_id"),
+        .client_secret = secret ? secret : "",
+        .api_url = config_str(c, "strava.api_url"),
+        .callback_url = callback && *callback ? callback : NULL,
+        .keep = strcmp(config_str(c, "strava.subscription"), "keep") == 0,
+    };
+    if (!app_strava_is_on(c)) {
+        return 0;
+    }
+    const struct fetch_conf conf = {.user_agent = "Waymark/" WAYMARK_VERSION};
+    app->fetch = app->subscription.fetch = fetch_open(app->loop, &conf, err);
+    return app->fetch ? app__open_strava(app, err) : -1;
+}
+
 void app_open_work(struct app *app)
 {
     const struct config *c = app->config;
@@ -190,7 +211,11 @@ void app_open_work(struct app *app)
     };
     app->trails = trails_open(app->pool, &trails);
     trails_kinds(app->trails, app->kinds);
-    ingest_dispatch_kind(app->pool, &app->kinds[TRAILS_KINDS]);
+    size_t n = TRAILS_KINDS;
+    ingest_dispatch_kind(app->pool, &app->kinds[n++]);
+    if (app->serves) {
+        ingest_subscribe_kind(&app->subscription, &app->kinds[n++]);
+    }
     const struct jobs_conf jobs = {
         .queue = "trails",
         .db = &app->db,
@@ -200,7 +225,7 @@ void app_open_work(struct app *app)
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),
     };
-    app->jobs = jobs_open(app->pool, &jobs, app->kinds, COUNT_OF(app->kinds));
+    app->jobs = jobs_open(app->pool, &jobs, app->kinds, n);
 }
 
 /* ---- down ---------------------------------------------------------------------------------- */

@@ -40,7 +40,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
-enum { APP_EVENT_KINDS = 1 }; /* of the queue trails, about what Strava pushes */
+enum { APP_EVENT_KINDS = 2 }; /* of the queue trails, about what Strava pushes */
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -52,11 +52,13 @@ struct app {
     struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
     struct jobs_kind kinds[TRAILS_KINDS + APP_EVENT_KINDS];
-    struct fetch *fetch;   /* these two after app_open_strava; NULL: strava.client_id is empty */
-    struct strava *strava; /* strings of it are the configuration's */
-    struct web *web;       /* these two only after app_open_web; NULL: switched off */
+    bool serves;     /* others can reach us: set before app_open_work */
+    struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
+    struct fetch *fetch; /* after app_open_strava; NULL: there is nothing to do with Strava */
+    struct ingest_subscription subscription;
+    struct strava *strava; /* with fetch */
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
     struct arena *arena;             /* what web is told of the configuration; or NULL */
@@ -69,14 +71,13 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 /* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
  * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
+/* Opens the way to Strava, if it is configured; before app_open_work. */
+int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
 /* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
 void app_open_work(struct app *app);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;
-/* Opens what talks to Strava, if it is configured and not open yet. Fails (CONF) when a key cannot
- * be had. Reads, and perhaps makes, the file of the key: at start, where blocking is fine. */
-int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
 /* Where people reach the public listener, "https://trails.example.org": http.public_url, else the
  * origin of strava.callback_url; NULL: neither is given. -1 (CONF): it is no such address. */
 int app_public_origin(const struct config *c, struct arena *a, const char **ret,
@@ -98,3 +99,6 @@ size_t app_systemd_sockets(const char *name, int *fds, size_t max);
  * app only half up.
  */
 struct flow *app_down_flow(struct app *app);
+
+/* app_strava.c, for app.c: strava on a fetch that is open (fails CONF, for the keys). */
+int app__open_strava(struct app *app, struct err *err) MUST_CHECK;

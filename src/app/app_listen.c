@@ -175,7 +175,7 @@ int app_open_web(struct app *app, struct err *err)
         return 0;
     }
     const char *secret = config_str(c, "admin.secret");
-    if (open_events(app, err) != 0 || app_open_strava(app, err) != 0) {
+    if (open_events(app, err) != 0) {
         return -1;
     }
     const char *origin = NULL;

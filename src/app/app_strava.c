@@ -1,4 +1,4 @@
-/* What talks to Strava: the client of HTTP, the keys of tokens at rest, addresses. */
+/* The way to Strava: the keys of tokens, the client, and the queue of the jobs that call it. */
 #include "app/app.h"
 
 #include <errno.h>
@@ -16,129 +16,93 @@ static const char *str(const struct config *c, const char *name)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-static int digit(char ch)
-{
-    return ch >= '0' && ch <= '9'   ? ch - '0'
-           : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10
-           : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10
-                                    : -1;
-}
-
-static bool read_key(struct span text, unsigned char key[STRAVA_KEY_BYTES])
-{
-    if (text.n != (size_t)2 * STRAVA_KEY_BYTES) {
-        return false;
-    }
-    for (size_t i = 0; i < STRAVA_KEY_BYTES; i++) {
-        int high = digit(text.p[2 * i]), low = digit(text.p[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        key[i] = (unsigned char)(high * 16 + low);
-    }
-    return true;
-}
-
-static int read_keys(const char *list, const char *source, struct strava_keys *ret, struct err *err)
-{
-    for (const char *p = list; *p;) {
-        size_t n = strcspn(p, ",");
-        if (ret->n == STRAVA_KEYS_MAX ||
-            !read_key(span_trim((struct span){p, n}), ret->key[ret->n])) {
-            return err_set(
-                err, ERR_CONF, ERR_PERMANENT,
-                "%s: data.key: number %u is not 64 hex digits, or it is one too many (%d "
-                "are allowed)",
-                source, ret->n + 1, STRAVA_KEYS_MAX);
-        }
-        ret->n++;
-        p += n + (p[n] == ',');
-    }
-    return 0;
-}
-
-/* Written beside and linked into place: nobody ever sees half a key, and of two who make one at the
- * same time both get the same. */
-static int make_key_file(const char *path, struct err *err)
+static int write_key(int fd, const char *path, struct err *err)
 {
     unsigned char key[STRAVA_KEY_BYTES];
-    char name[4200];
-    struct buf text = {0};
+    char text[2 * STRAVA_KEY_BYTES + 2];
     CHECK(RAND_bytes(key, sizeof(key)) == 1);
     for (size_t i = 0; i < sizeof(key); i++) {
-        buf_printf(&text, "%02x", key[i]);
+        snprintf(text + 2 * i, 3, "%02x", key[i]);
     }
-    buf_putc(&text, '\n');
-    snprintf(name, sizeof(name), "%s.%ld.tmp", path, (long)getpid());
-    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n && fsync(fd) == 0;
-    int why = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (ok && link(name, path) != 0 && errno != EEXIST) {
-        why = errno;
-        ok = false;
-    }
-    unlink(name);
-    OPENSSL_cleanse(text.p, text.n);
+    text[2 * sizeof(key)] = '\n';
+    size_t n = 2 * sizeof(key) + 1;
+    bool ok = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
+    int rc = ok ? 0 : err_sys(err, errno, "writing %s", path);
     OPENSSL_cleanse(key, sizeof(key));
-    buf_done(&text);
-    return ok ? 0 : err_sys(err, why, "making the key of tokens, %s", path);
+    OPENSSL_cleanse(text, sizeof(text));
+    return rc;
 }
 
-static int key_of_file(const struct config *c, struct strava_keys *ret, struct err *err)
+/* Whole or not at all, whoever else makes one at the same moment: whose link comes first has made
+ * it. */
+static int make_key(const char *path, struct err *err)
 {
-    struct arena *a = arena_new(0);
+    char part[4200];
+    snprintf(part, sizeof(part), "%s.%ld", path, (long)getpid());
+    (void)unlink(part); /* of a process of this number that died */
+    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return err_sys(err, errno, "making %s", part);
+    }
+    int rc = write_key(fd, part, err);
+    (void)close(fd);
+    if (rc == 0 && link(part, path) != 0 && errno != EEXIST) {
+        rc = err_sys(err, errno, "making %s", path);
+    }
+    (void)unlink(part);
+    return rc;
+}
+
+static int key_of_file(const char *dir, struct strava_keys *ret, struct err *err)
+{
+    char path[4160];
     struct buf text = {0};
-    const char *dir = NULL;
-    int rc = app_data_dir(c, a, &dir, err);
-    const char *path = rc == 0 ? arena_printf(a, "%s/key", dir) : NULL;
-    if (rc == 0 && access(path, F_OK) != 0 && errno == ENOENT) {
-        if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-            rc = err_sys(err, errno, "making the folder %s for the key of tokens", dir);
-        } else {
-            rc = make_key_file(path, err);
-        }
+    snprintf(path, sizeof(path), "%s/key", dir);
+    int rc = access(path, F_OK) == 0 ? 0 : make_key(path, err);
+    rc = rc == 0 ? file_read(path, 4096, &text, err) : rc;
+    rc = rc == 0 ? strava_keys_parse(text.p ? text.p : "", ret, err) : rc;
+    if (rc == 0 && ret->n == 0) {
+        rc = err_set(err, ERR_CONF, ERR_PERMANENT, "it is empty");
     }
-    rc = rc == 0 ? file_read(path, 256, &text, err) : rc;
-    if (rc == 0 && !read_key(span_trim(buf_span(&text)), ret->key[0])) {
-        rc = err_set(err, ERR_CONF, ERR_PERMANENT,
-                     "%s is not 64 hex digits: put the right one back, or everybody has to log in "
-                     "with Strava again",
-                     path);
-    } else if (rc != 0) {
-        err->domain = ERR_CONF;
-    }
-    ret->n = rc == 0 ? 1 : 0;
     if (text.p) {
         OPENSSL_cleanse(text.p, text.n);
     }
     buf_done(&text);
-    arena_free(a);
-    return rc;
+    return rc == 0 ? 0 : err_wrap(err, "the key of tokens, %s: ", path);
 }
 
-static int take_keys(const struct app *app, struct strava_keys *ret, struct err *err)
+/* A file that was lost would make every token useless: only beside the private database, which
+ * would be lost with it, or where somebody said so. */
+static int read_keys(const struct app *app, struct strava_keys *ret, struct err *err)
 {
     const struct config *c = app->config;
-    const char *given = str(c, "data.key"), *how = str(c, "strava.tokens");
-    bool is_auto = strcmp(how, "auto") == 0;
-    if (strcmp(how, "plain") == 0 || (is_auto && !*given && !app->cluster)) {
+    const char *given = str(c, "data.key"), *how = str(c, "strava.tokens"),
+               *dir = app->cluster ? app->data_dir : str(c, "data.dir");
+    ret->n = 0;
+    if (strcmp(how, "plain") == 0) {
         return 0;
     }
-    return *given ? read_keys(given, config_source(c, "data.key"), ret, err)
-                  : key_of_file(c, ret, err);
+    if (*given) {
+        return strava_keys_parse(given, ret, err) == 0
+                   ? 0
+                   : err_wrap(err, "%s: data.key: ", config_source(c, "data.key"));
+    }
+    if (!app->cluster && strcmp(how, "auto") == 0) {
+        return 0;
+    }
+    if (!*dir) {
+        return err_set(err, ERR_CONF, ERR_PERMANENT,
+                       "strava.tokens = \"encrypted\" needs data.key, or data.dir for a file with "
+                       "one");
+    }
+    return key_of_file(dir, ret, err);
 }
 
-/* ---- opening --------------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
-int app_open_strava(struct app *app, struct err *err)
+int app__open_strava(struct app *app, struct err *err)
 {
     const struct config *c = app->config;
-    if (app->strava || !app_strava_is_on(c)) {
-        return 0;
-    }
     struct strava_conf conf = {
         .client_id = str(c, "strava.client_id"),
         .client_secret = str(c, "strava.client_secret"),
@@ -146,46 +110,10 @@ int app_open_strava(struct app *app, struct err *err)
         .oauth_url = str(c, "strava.oauth_url"),
         .scopes = str(c, "strava.scopes"),
     };
-    const struct fetch_conf fetch = {.user_agent = "waymark/" WAYMARK_VERSION};
-    int rc = take_keys(app, &conf.keys, err);
-    app->fetch = rc == 0 ? fetch_open(app->loop, &fetch, err) : NULL;
-    if (app->fetch) {
-        app->strava = strava_open(app->pool, app->fetch, &conf);
+    if (read_keys(app, &conf.keys, err) != 0) {
+        return -1;
     }
+    app->strava = strava_open(app->pool, app->fetch, &conf);
     OPENSSL_cleanse(&conf.keys, sizeof(conf.keys));
-    return app->strava ? 0 : -1;
-}
-
-/* ---- where we are ---------------------------------------------------------------------------- */
-
-static const char *after_scheme(const char *url)
-{
-    return strncmp(url, "https://", 8) == 0  ? url + 8
-           : strncmp(url, "http://", 7) == 0 ? url + 7
-                                             : NULL;
-}
-
-int app_public_origin(const struct config *c, struct arena *a, const char **ret, struct err *err)
-{
-    const char *name = "http.public_url", *url = str(c, name);
-    bool given = *url != '\0';
-    *ret = NULL;
-    if (!given) {
-        url = str(c, "strava.callback_url");
-    }
-    if (!*url) {
-        return 0;
-    }
-    const char *host = after_scheme(url);
-    size_t n = host ? strcspn(host, "/?#") : 0;
-    bool path = host && host[n] && strcmp(host + n, "/") != 0;
-    if (n == 0 || strcspn(host, "@ \t\\\"'<>%") < n || (given && path)) {
-        return err_set(err, ERR_CONF, ERR_PERMANENT,
-                       "%s: %s is not an address such as https://trails.example.org (a scheme, a "
-                       "host, perhaps a port)",
-                       config_source(c, given ? name : "strava.callback_url"),
-                       given ? name : "strava.callback_url");
-    }
-    *ret = arena_printf(a, "%.*s", (int)(host + n - url), url);
     return 0;
 }

@@ -11,12 +11,14 @@ struct serve_flow {
     bool reconciling;
     struct op reconcile_op;
     bool ending;
+    struct db_unit u;
     char *secret; /* made just now; NULL: there was one */
 };
 #define SERVE_STEPS(STEP)                                                                          \
     STEP(serve, secret) /* -> reconcile, if there are no admin pages or it is configured */        \
     STEP(serve, show)                                                                              \
     STEP(serve, reconcile) /* what was left over, before anything is claimed */                    \
+    STEP(serve, subscribe) /* -> start, if there is nothing to do with Strava */                   \
     STEP(serve, start)                                                                             \
     STEP(serve, stop)                                                                              \
     STEP(serve, settled)
@@ -55,12 +57,31 @@ static enum flow_next serve_show(struct flow *f)
 static enum flow_next serve_reconcile(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
+    if (app_open_strava(&s->c->app, &f->err) != 0) {
+        return flow_fail(f);
+    }
+    s->c->app.serves = true;
     app_open_work(&s->c->app);
     if (app_open_web(&s->c->app, &f->err) != 0) {
         return flow_fail(f);
     }
     flow_call(trails_reconcile_flow(s->c->app.pool, NULL), &s->op);
-    return flow_wait_any(f, &s->op, serve_STEP_start, 0);
+    return flow_wait_any(f, &s->op, serve_STEP_subscribe, 0);
+}
+
+static enum flow_next serve_subscribe(struct flow *f)
+{
+    struct serve_flow *s = serve_of(f);
+    if (s->op.failed) {
+        log_err(LOG_LEVEL_WARN, "looking for forgotten work failed; next time again", &s->op.err);
+    }
+    if (!s->c->app.fetch) {
+        return flow_goto(f, serve_STEP_start);
+    }
+    db_unit_init(&s->u, s->c->app.pool, f->arena, DB_TX);
+    db_add(&s->u, &SQL_ingest_want_subscription);
+    db_submit(&s->u);
+    return flow_wait_any(f, &s->u.op, serve_STEP_start, 0);
 }
 
 static void on_notify(void *ctx, const char *channel, const char *payload)
@@ -176,8 +197,8 @@ static enum flow_next serve_start(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
     struct app *app = &s->c->app;
-    if (s->op.failed) {
-        log_err(LOG_LEVEL_WARN, "looking for forgotten work failed; next time again", &s->op.err);
+    if (app->fetch && s->u.op.failed) {
+        log_err(LOG_LEVEL_WARN, "the subscription to events is not looked at", &s->u.op.err);
     }
     if (app->cluster) {
         db_cluster_on_crash(app->cluster, on_crash, NULL);
@@ -229,7 +250,12 @@ static enum flow_next serve_settled(struct flow *f)
     return FLOW_DONE;
 }
 
-static const struct flow_def serve_def = {"serve", serve_steps, serve_STEP_COUNT, NULL};
+static void serve_end(struct flow *f)
+{
+    db_unit_done(&serve_of(f)->u);
+}
+
+static const struct flow_def serve_def = {"serve", serve_steps, serve_STEP_COUNT, serve_end};
 
 struct flow *cli_serve(struct cli *c)
 {

@@ -84,6 +84,48 @@ int ingest_callback_path(const char *url, char path[INGEST_PATH_MAX], struct err
 /* The word by which the listener knows that a subscription is ours: made ($1 text, a new one) when
  * there is none. One row: text. */
 extern const struct db_stmt SQL_ingest_verify_token;
+/* A new one for that: 32 hex digits and NUL. */
+enum { INGEST_WORD_MAX = 33 };
+void ingest_make_word(char out[INGEST_WORD_MAX]);
 
 /* The job strava.events: makes jobs of the events that wait. */
 void ingest_dispatch_kind(struct db_pool *pool, struct jobs_kind *out);
+
+/* ---- the subscription to events -------------------------------------------------------------- */
+
+/* An application has one, or none, which Strava makes only after it has asked our listener. Strings
+ * must outlive it. */
+struct ingest_subscription {
+    struct db_pool *pool;
+    struct fetch *fetch; /* NULL: there is nothing to do with Strava */
+    const char *client_id, *client_secret;
+    const char *api_url;      /* as in struct strava_conf */
+    const char *callback_url; /* NULL: events are not wanted */
+    bool keep;                /* it is made, and mended; else only looked at */
+};
+/* What became of it. */
+struct ingest_subscribed {
+    enum {
+        INGEST_SUBSCRIPTION_NONE = 1, /* and none is wanted */
+        INGEST_SUBSCRIPTION_KEPT,
+        INGEST_SUBSCRIPTION_MADE,
+        INGEST_SUBSCRIPTION_MOVED,   /* made, where another one pushed elsewhere */
+        INGEST_SUBSCRIPTION_FOREIGN, /* one that pushes elsewhere was left alone */
+        INGEST_SUBSCRIPTION_REMOVED,
+    } what;
+    int64_t id;
+    char where[128]; /* MOVED, FOREIGN: host of the other one */
+};
+/* Looks, and makes or mends what is to be. One with another address is removed only after our own
+ * has answered the challenge at its public address, since none could be restored. What it finds is
+ * told in strava.app, in the log and, when it fails for good, by an alert. Fails RETRY when Strava
+ * or the network do, or Strava cannot reach us; PERMANENT when it refuses. */
+struct flow *ingest_subscribe_flow(const struct ingest_subscription *s,
+                                   struct ingest_subscribed *ret);
+/* Removes whichever there is. */
+struct flow *ingest_unsubscribe_flow(const struct ingest_subscription *s,
+                                     struct ingest_subscribed *ret);
+/* The job strava.subscribe. s outlives the queue. */
+void ingest_subscribe_kind(const struct ingest_subscription *s, struct jobs_kind *out);
+/* Adds that job, and its schedule; call jobs_hint after the commit. */
+extern const struct db_stmt SQL_ingest_want_subscription;

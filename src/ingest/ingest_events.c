@@ -3,10 +3,10 @@
 #include "ingest/internal.h"
 
 enum {
-    COMMITS = 2, /* while the server waits for its disk in one, it can work at the other */
-    GROUP = 512, /* what the statement of a group takes is its latency */
-    WAITING =
-        8192, /* some 6 MB; at the slowest disk more than can be kept before Strava gives up */
+    COMMITS = 2,     /* while the server waits for its disk in one, it can work at the other */
+    GROUP = 512,     /* what the statement of a group takes is its latency */
+    WAITING = 8192,  /* some 6 MB, and more than a slow disk takes before Strava gives up */
+    MEND_MS = 60000, /* between looks whether the job of the events is there, when it should be */
 };
 
 struct ingest__group {
@@ -24,6 +24,10 @@ struct ingest_events {
     struct ingest_keep *first, *last; /* that wait */
     struct ingest__group group[INGEST_COMMITS_MAX];
     unsigned busy;
+    struct ticker *mend;
+    struct db_unit mend_unit;
+    struct arena *mend_arena;
+    bool mending;
     struct ready ready; /* groups start when a turn of the loop has brought all it had to bring */
     struct ingest_events_counts counts;
     bool failing; /* the last commit did: it is said once */
@@ -31,6 +35,7 @@ struct ingest_events {
 };
 
 static void start_groups(struct ready *r);
+static void on_mend(void *ctx);
 
 struct ingest_events *ingest_events_open(struct loop *l, const struct ingest_events_conf *conf)
 {
@@ -46,6 +51,8 @@ struct ingest_events *ingest_events_open(struct loop *l, const struct ingest_eve
     db.application_name = "waymark-events";
     e->pool = db_pool_open(l, &db);
     e->ready.fn = start_groups;
+    e->mend_arena = arena_new(0);
+    e->mend = ticker_open(l, MEND_MS, true, on_mend, e);
     for (unsigned i = 0; i < e->conf.commits; i++) {
         e->group[i].events = e;
         e->group[i].arena = arena_new(0);
@@ -53,8 +60,7 @@ struct ingest_events *ingest_events_open(struct loop *l, const struct ingest_eve
     return e;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void append(struct ingest_events *e, struct ingest_keep *k)
 {
@@ -79,8 +85,7 @@ static void take_out(struct ingest_keep *k)
     k->next = k->prev = NULL;
 }
 
-/* ---- a group -----------------------------------------------------------------------------------
- */
+/* ---- a group --------------------------------------------------------------------------------- */
 
 /* Times that no calendar has are as good as none. */
 static int64_t time_us(int64_t time_s)
@@ -200,8 +205,7 @@ static void start_groups(struct ready *r)
     close_if_idle(e);
 }
 
-/* ---- one event --------------------------------------------------------------------------------
- */
+/* ---- one event ------------------------------------------------------------------------------- */
 
 static void cancel_keep(struct op *op)
 {
@@ -239,8 +243,38 @@ struct ingest_events_counts ingest_events_counts(const struct ingest_events *e)
     return e->counts;
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the job of the events ------------------------------------------------------------------- */
+
+static void mended(struct op *op)
+{
+    struct ingest_events *e = op->waiter;
+    bool made = !op->failed && db_get_i64(&e->mend_unit, 0, 0, 0) != 0;
+    if (made) {
+        log_warn("events waited and the job that looks at them was gone: made anew");
+    }
+    db_unit_done(&e->mend_unit);
+    arena_reset(e->mend_arena);
+    e->mending = false;
+    if (made && e->conf.on_job) {
+        e->conf.on_job(e->conf.ctx);
+    }
+    close_if_idle(e);
+}
+
+static void on_mend(void *ctx)
+{
+    struct ingest_events *e = ctx;
+    if (e->mending || e->closed) {
+        return;
+    }
+    e->mending = true;
+    db_unit_init(&e->mend_unit, e->pool, e->mend_arena, DB_TX);
+    db_add(&e->mend_unit, &SQL_ingest_mend_dispatch);
+    db_submit(&e->mend_unit);
+    op_await(&e->mend_unit.op, mended, e);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void pool_closed(void *ctx)
 {
@@ -248,13 +282,14 @@ static void pool_closed(void *ctx)
     for (unsigned i = 0; i < e->conf.commits; i++) {
         arena_free(e->group[i].arena);
     }
+    arena_free(e->mend_arena);
     op_finish(e->closed, NULL);
     mem_free(e);
 }
 
 static void close_if_idle(struct ingest_events *e)
 {
-    if (e->closed && e->busy == 0 && !e->ready.queued && e->pool) {
+    if (e->closed && e->busy == 0 && !e->ready.queued && !e->mending && e->pool) {
         struct db_pool *pool = e->pool;
         e->pool = NULL;
         db_pool_close(pool, pool_closed, e);
@@ -266,6 +301,10 @@ void ingest_events_close(struct ingest_events *e, struct op *op)
     op_init(op, e->loop, NULL);
     op_begin(op);
     e->closed = op;
+    ticker_close(e->mend);
+    if (e->mending) {
+        op_cancel(&e->mend_unit.op);
+    }
     while (e->first) {
         op_cancel(&e->first->op);
     }

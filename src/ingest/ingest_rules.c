@@ -1,4 +1,6 @@
 /* Pure parts of what is pushed. */
+#include <openssl/rand.h>
+
 #include "ingest/ingest.h"
 
 enum { URL_MAX = 255 /* as Strava says */ };
@@ -56,4 +58,16 @@ int ingest_callback_path(const char *url, char path[INGEST_PATH_MAX], struct err
         memcpy(path, "/", 2);
     }
     return 0;
+}
+
+void ingest_make_word(char out[INGEST_WORD_MAX])
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char random[INGEST_WORD_MAX / 2];
+    CHECK(RAND_bytes(random, sizeof(random)) == 1);
+    for (size_t i = 0; i < sizeof(random); i++) {
+        out[2 * i] = hex[random[i] >> 4];
+        out[2 * i + 1] = hex[random[i] & 15];
+    }
+    out[2 * sizeof(random)] = '\0';
 }

@@ -4,7 +4,6 @@
 
 #include <jansson.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,12 +14,10 @@ enum {
     CHALLENGE_MAX = 1024, /* bytes that we would repeat */
     FRESH_MS = 10000,     /* a word so new is not asked for again because of a wrong guess */
     ASKING_MAX = 4,       /* at once */
-    TOKEN_BYTES = 16,
-    TOKEN_MAX = 2 * TOKEN_BYTES + 1,
+    LONG_WORD = 16,       /* of a path: too long to be guessed, and so a secret */
 };
 
-/* ---- events ------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 struct hook_post {
     struct ingest_keep keep;
@@ -101,8 +98,7 @@ static void hook_post(struct httpd_req *r, void *ctx)
     op_await(&x->keep.op, on_kept, x);
 }
 
-/* ---- the challenge -----------------------------------------------------------------------------
- */
+/* ---- the challenge --------------------------------------------------------------------------- */
 
 /* The word is in the database, since every instance must know it; asked once, and again when
  * somebody comes with another one. */
@@ -152,16 +148,9 @@ static void answer_challenge(struct web *w, struct httpd_req *r, const char *cha
 
 static enum flow_next word_ask(struct flow *f)
 {
-    static const char hex[] = "0123456789abcdef";
     struct word_flow *x = word_of(f);
-    unsigned char random[TOKEN_BYTES];
-    char made[TOKEN_MAX];
-    CHECK(RAND_bytes(random, sizeof(random)) == 1);
-    for (size_t i = 0; i < sizeof(random); i++) {
-        made[2 * i] = hex[random[i] >> 4];
-        made[2 * i + 1] = hex[random[i] & 15];
-    }
-    made[2 * sizeof(random)] = '\0';
+    char made[INGEST_WORD_MAX];
+    ingest_make_word(made);
     db_unit_init(&x->u, x->w->pool, f->arena, DB_TX);
     db_add(&x->u, &SQL_ingest_verify_token);
     db_p_text(&x->u, made);
@@ -240,8 +229,7 @@ static void hook_get(struct httpd_req *r, void *ctx)
     }
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 void web__hook_open(struct web *w)
 {
@@ -251,7 +239,7 @@ void web__hook_open(struct web *w)
     CHECK(w->conf.events);
     w->hook.is_front = strcmp(w->conf.hook_path, "/") == 0;
     const char *word = strrchr(w->conf.hook_path, '/') + 1;
-    if (strlen(word) >= TOKEN_BYTES) {
+    if (strlen(word) >= LONG_WORD) {
         log_add_secret(word); /* nobody else is to know where to send events */
     }
     ask_word(w, NULL, NULL, NULL);

@@ -106,8 +106,7 @@ static void test_hands_over(void **state)
     }
 }
 
-/* ---- when it goes wrong ------------------------------------------------------------------------
- */
+/* ---- when it goes wrong ---------------------------------------------------------------------- */
 
 static void test_trouble(void **state)
 {

@@ -193,8 +193,7 @@ static void test_too_many_wait(void **state)
     close_world(&w);
 }
 
-/* ---- when it goes wrong ------------------------------------------------------------------------
- */
+/* ---- when it goes wrong ---------------------------------------------------------------------- */
 
 static void test_the_database_refuses(void **state)
 {
@@ -302,6 +301,32 @@ static void test_closed_in_the_middle(void **state)
     rig_close(&w.r);
 }
 
+/* Every minute: is the job there that should be? */
+static void test_a_missing_job(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 1, 0, 0);
+    script_row(script_expect(POOL, "ingest_mend_dispatch"), 0, "b", 0);
+    rig_wait(&w.r, 60000);
+    assert_int_equal(w.jobs, 0);
+    script_row(script_expect(POOL, "ingest_mend_dispatch"), 0, "b", 1);
+    rig_wait(&w.r, 60000);
+    assert_int_equal(w.jobs, 1);
+    script_fails(script_expect(POOL, "ingest_mend_dispatch"), "57014", "cancelled");
+    rig_wait(&w.r, 60000);
+    /* One that has no answer is not asked twice, and the end does not wait for it. */
+    struct script_unit *x = script_expect(POOL, "ingest_mend_dispatch");
+    script_silent(x);
+    rig_wait(&w.r, 150000);
+    assert_true(script_asked(x));
+    assert_int_equal(w.jobs, 1);
+    struct op op;
+    ingest_events_close(w.events, &op);
+    rig_op(&w.r, &op);
+    rig_close(&w.r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_all_cancelled),
         cmocka_unit_test(test_closed_in_the_middle),
+        cmocka_unit_test(test_a_missing_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,8 +48,7 @@ static void dispatch_all(struct it_db *db)
     }
 }
 
-/* ---- keeping -----------------------------------------------------------------------------------
- */
+/* ---- keeping --------------------------------------------------------------------------------- */
 
 static void one_job_for_all(void **state)
 {
@@ -102,8 +101,7 @@ static void those_who_keep_do_not_wait(void **state)
     it_holds(db, "(SELECT count(*) FROM strava.event) = 3 AND (SELECT count(*) FROM q.job) = 1");
 }
 
-/* ---- the end of the job ------------------------------------------------------------------------
- */
+/* ---- the end of the job ---------------------------------------------------------------------- */
 
 static void nothing_relies_on_a_job_that_ends(void **state)
 {
@@ -156,8 +154,7 @@ static void several_may_dispatch(void **state)
     it_holds(db, "(SELECT count(*) FROM q.job WHERE kind = 'strava.look') = 6");
 }
 
-/* ---- verdicts ----------------------------------------------------------------------------------
- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 static void each_has_its_verdict(void **state)
 {
@@ -205,8 +202,7 @@ static void any_subscription_until_ours_is_known(void **state)
     assert_string_equal(verdicts(db), "look");
 }
 
-/* ---- twins -------------------------------------------------------------------------------------
- */
+/* ---- twins ----------------------------------------------------------------------------------- */
 
 static void a_backfill_is_hurried(void **state)
 {
@@ -276,8 +272,7 @@ static void a_forged_owner_takes_nothing_away(void **state)
     }
 }
 
-/* ---- any order, any number of times ------------------------------------------------------------
- */
+/* ---- any order, any number of times ---------------------------------------------------------- */
 
 enum { EVENTS = 40, ROUNDS = 25 };
 
@@ -371,8 +366,7 @@ static void any_order_and_number_gives_the_same_jobs(void **state)
     }
 }
 
-/* ---- many at once ------------------------------------------------------------------------------
- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 static void keeps(struct q_thread *t)
 {
@@ -419,8 +413,7 @@ static void none_is_forgotten(void **state)
     print_message("%lld left for their jobs\n", (long long)left);
 }
 
-/* ---- upkeep ------------------------------------------------------------------------------------
- */
+/* ---- upkeep ---------------------------------------------------------------------------------- */
 
 static void old_ones_go(void **state)
 {
@@ -433,13 +426,29 @@ static void old_ones_go(void **state)
     it_exec(db, "UPDATE strava.event SET done_at = done_at - interval '31 days' WHERE id IN (SELECT"
                 " id FROM strava.event ORDER BY id LIMIT 2)");
     it_exec(db, "UPDATE strava.event SET received_at = received_at - interval '99 days'");
-    /* One that waits is never too old; and its job, should it be gone, is made again. */
-    it_exec(db, "DELETE FROM q.job; UPDATE strava.dispatcher SET wanted_at = NULL");
+    /* One that waits is never too old. */
     assert_int_equal(it_i64(db, "SELECT strava.event_upkeep('30 days')"), 2);
     assert_string_equal(verdicts(db), "look ?");
-    it_holds(db, "(SELECT count(*) FROM q.job WHERE kind = 'strava.events') = 1");
     assert_int_equal(it_i64(db, "SELECT strava.event_upkeep('30 days')"), 0);
+}
+
+static void a_missing_job_is_made(void **state)
+{
+    (void)state;
+    static const char mend[] = "SELECT strava.mend_dispatch()";
+    struct it_db *db = connected();
+    assert_string_equal(it_text(db, mend), "f");
+    it_exec(db, EDIT("11"));
+    assert_string_equal(it_text(db, mend), "f"); /* it is there */
+    it_exec(db, "UPDATE q.job SET state = 'running', owner = 1");
+    assert_string_equal(it_text(db, mend), "f"); /* it runs */
+    it_exec(db, "DELETE FROM q.job");
+    assert_string_equal(it_text(db, mend), "t");
+    assert_string_equal(it_text(db, mend), "f");
     it_holds(db, "(SELECT count(*) FROM q.job WHERE kind = 'strava.events') = 1");
+    dispatch_all(db);
+    it_exec(db, "DELETE FROM q.job");
+    assert_string_equal(it_text(db, mend), "f"); /* nothing waits */
 }
 
 /* A long backlog costs each chunk no more than a short one. */
@@ -477,6 +486,7 @@ int main(void)
         Q_TEST(any_order_and_number_gives_the_same_jobs),
         Q_TEST(none_is_forgotten),
         Q_TEST(old_ones_go),
+        Q_TEST(a_missing_job_is_made),
         Q_TEST(a_backlog_does_not_slow_it_down),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);

@@ -160,16 +160,45 @@ BEGIN
     UPDATE strava.dispatcher SET wanted_at = NULL WHERE wanted_at IS NOT NULL;
 END $$;
 
--- Forgets events that were looked at longer ago than that; how many. And makes the job, should events wait without one.
+-- Makes the job, should events wait without one (it was thrown away, or buried). Whether it did.
+CREATE FUNCTION strava.mend_dispatch() RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM strava.event WHERE done_at IS NULL)
+        OR EXISTS (SELECT FROM q.job WHERE ukey = 'events' AND state <> 'running')
+        OR EXISTS (SELECT FROM q.job WHERE kind = 'strava.events' AND state = 'running' AND owner IS NOT NULL) THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(7305, 0);
+    UPDATE strava.dispatcher SET wanted_at = NULL;
+    DELETE FROM q.dead WHERE ukey = 'events'; -- the new one does its work
+    RETURN strava.want_dispatch();
+END $$;
+
+-- Forgets events that were looked at longer ago than that; how many.
 CREATE FUNCTION strava.event_upkeep(keep interval) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     n bigint;
 BEGIN
     DELETE FROM strava.event WHERE done_at < now() - keep;
     GET DIAGNOSTICS n = ROW_COUNT;
-    PERFORM pg_advisory_xact_lock_shared(7305, 0);
-    IF EXISTS (SELECT FROM strava.event WHERE done_at IS NULL) THEN
-        PERFORM strava.want_dispatch();
-    END IF;
     RETURN n;
+END $$;
+
+-- Looks after the subscription now, and every day from now on, at a time that is not everybody's.
+CREATE FUNCTION strava.want_subscription() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    minute smallint := floor(random() * 60);
+    hour smallint := floor(random() * 24);
+    c q.cron := jsonb_populate_record(NULL::q.cron, jsonb_build_object('name', 'strava.subscribe', 'tz', 'UTC',
+        'spec', format('%s %s * * *', minute, hour), 'minutes', ARRAY[minute], 'hours', ARRAY[hour],
+        'days', ARRAY(SELECT generate_series(1, 31)), 'months', ARRAY(SELECT generate_series(1, 12)),
+        'weekdays', ARRAY(SELECT generate_series(0, 6)), 'any_day', false, 'any_hour', false));
+BEGIN
+    INSERT INTO q.cron (name, spec, tz, minutes, hours, days, months, weekdays, any_day, any_hour, queue, kind, next_at)
+    VALUES (c.name, c.spec, c.tz, c.minutes, c.hours, c.days, c.months, c.weekdays, c.any_day, c.any_hour, 'trails', c.name,
+            q.cron_next(c, clock_timestamp()))
+    ON CONFLICT (name) DO NOTHING;
+    DELETE FROM q.dead WHERE ukey = 'subscribe';
+    PERFORM q.add('[{"queue": "trails", "kind": "strava.subscribe", "ukey": "subscribe", "prio": 5}]');
+    UPDATE q.job SET state = 'ready', run_at = NULL WHERE ukey = 'subscribe' AND state = 'waiting';
 END $$;
