@@ -1,6 +1,7 @@
 /* Shared by the files of web/ only. */
 #pragma once
 
+#include "people/people.h"
 #include "strava/strava.h"
 #include "web/web.h"
 #include "web/work.h"
@@ -44,6 +45,7 @@ struct web {
     unsigned char login_key[32]; /* signs the way to Strava and back */
     bool login_key_known;
     unsigned coming;   /* logins and departures under way, which talk to Strava */
+    unsigned exports;  /* under way */
     unsigned flows;    /* of ours, under way: web outlives them */
     struct op *closed; /* set by web_close */
 };
@@ -239,6 +241,7 @@ httpd_handler_fn web__callback_get;                     /* the same */
 httpd_handler_fn web__logout_post;                      /* web_leave_flow.c; ctx: struct web */
 httpd_handler_fn web__disconnect_get;                   /* the same */
 httpd_handler_fn web__disconnect_post;                  /* the same */
+httpd_handler_fn web__export_get;                       /* web_export_flow.c; ctx: struct web */
 
 /* ---- work in threads; see work.h ------------------------------------------------------------- */
 

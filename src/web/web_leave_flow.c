@@ -141,8 +141,9 @@ struct leave_flow {
     struct web *w;
     struct httpd_req *r;
     unsigned char hash[32];
-    int64_t athlete_id;
     bool revoked;
+    struct people_erasure erasure;
+    struct people_count count;
     struct db_unit u;
     struct op op;
 };
@@ -177,7 +178,7 @@ static enum flow_next leave_revoke(struct flow *f)
         not_logged_in(x->w, r);
         return FLOW_DONE;
     }
-    x->athlete_id = db_get_i64(&x->u, 0, 0, 0);
+    x->erasure.athlete_id = db_get_i64(&x->u, 0, 0, 0);
     db_unit_done(&x->u);
     if (!x->w->conf.strava) {
         op_init(&x->op, f->loop, NULL);
@@ -185,7 +186,7 @@ static enum flow_next leave_revoke(struct flow *f)
         (void)err_set(&f->err, ERR_CONF, ERR_PERMANENT, "strava.client_id is empty");
         op_finish(&x->op, &f->err);
     } else {
-        flow_call(strava_revoke_flow(x->w->conf.strava, x->athlete_id), &x->op);
+        flow_call(strava_revoke_flow(x->w->conf.strava, x->erasure.athlete_id), &x->op);
     }
     return flow_wait_any(f, &x->op, leave_STEP_erase, REVOKE_MS);
 }
@@ -198,12 +199,11 @@ static enum flow_next leave_erase(struct flow *f)
         log_err(LOG_LEVEL_WARN, "the grant of an athlete who leaves could not be withdrawn",
                 &x->op.err);
     }
-    db_unit_init(&x->u, x->w->pool, f->arena, DB_TX);
-    x->u.statement_timeout_ms = ERASE_MS;
-    db_add(&x->u, &SQL_web_visitor_erase);
-    db_p_i64(&x->u, x->athlete_id);
-    db_submit(&x->u);
-    return flow_wait(f, &x->u.op, leave_STEP_tell, ERASE_MS);
+    x->erasure.who = "the athlete";
+    x->erasure.arena = f->arena;
+    x->erasure.ret = &x->count;
+    flow_call(people_erase_flow(x->w->pool, &x->erasure), &x->op);
+    return flow_wait(f, &x->op, leave_STEP_tell, ERASE_MS);
 }
 
 static enum flow_next leave_tell(struct flow *f)
@@ -211,8 +211,8 @@ static enum flow_next leave_tell(struct flow *f)
     struct leave_flow *x = leave_of(f);
     struct httpd_req *r = x->r;
     x->r = NULL;
-    log_info("an athlete left; everything of theirs was erased", L_I("athlete", x->athlete_id),
-             L_I("rows", db_get_i64(&x->u, 0, 0, 0)), L_I("left", db_get_i64(&x->u, 0, 0, 1)),
+    log_info("an athlete left; everything of theirs was erased",
+             L_I("athlete", x->erasure.athlete_id), L_I("rows", x->count.rows),
              L_B("revoked", x->revoked));
     web__visitor_clear(x->w, r);
     if (x->revoked) {

@@ -105,4 +105,5 @@ void web__people_mount(struct web *w, struct httpd *h)
     add(h, HTTPD_POST, "/auth/logout", web__logout_post, w);
     add(h, HTTPD_GET, "/auth/disconnect", web__disconnect_get, w);
     add(h, HTTPD_POST, "/auth/disconnect", web__disconnect_post, w);
+    add(h, HTTPD_GET, "/export", web__export_get, w);
 }

@@ -2,6 +2,7 @@
 #include "it/sim.h"
 
 #include <strings.h>
+#include <unistd.h>
 
 enum { SOON_MS = 20000, ATHLETE = 9001, OTHER = 9002, TOKEN_HEX = 64 };
 
@@ -471,6 +472,76 @@ static void logging_out(void **state)
     it_serve_stop(p);
 }
 
+/* ---- everything, to take along --------------------------------------------------------------- */
+
+/* A chunked answer, which must be whole. */
+static struct http_answer joined(struct http_answer a)
+{
+    char *out = it_keep(calloc(1, a.n + 1));
+    const char *p = a.body, *end = a.body + a.n;
+    size_t n = 0;
+    assert_non_null(http_field(&a, "Transfer-Encoding"));
+    for (;;) {
+        char *rest;
+        size_t size = strtoul(p, &rest, 16);
+        assert_true(rest > p && rest + 2 + size + 2 <= end);
+        p = rest + 2;
+        if (size == 0)
+            break;
+        memcpy(out + n, p, size);
+        n += size;
+        p += size + 2;
+    }
+    a.body = out;
+    a.n = n;
+    return a;
+}
+
+static void taking_everything_along(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    struct sim *sim = two_athletes();
+    struct it_db *db = it_db_new();
+    struct it_proc *p = it_serve(db, env_of(sim, NULL));
+    struct person who = someone(p), other = someone(p), nobody = someone(p);
+    log_in(&who, sim, ATHLETE, NULL);
+    log_in(&other, sim, OTHER, NULL);
+    it_exec(db, "SELECT it.walk(500000 + n, %d, 0.1, 0.3) FROM generate_series(1, %d) n", ATHLETE,
+            MANY);
+    add_walk(db, 72001, OTHER, 0.2, 0.5, "theirs");
+    it_exec(db, "UPDATE activities SET name = E'a \"name\" of \\u00e9\\\\\\n' WHERE id = 500001");
+    struct http_answer a = joined(get(&who, "/export"));
+    http_is(a, 200);
+    assert_string_equal(http_field(&a, "Content-Type"), "application/geo+json");
+    assert_non_null(strstr(http_field(&a, "Content-Disposition"), "attachment"));
+    http_lacks(a, "theirs");
+    json_t *all = sim_json(a);
+    assert_int_equal(json_array_size(sim_at(all, "features")), MANY);
+    assert_string_equal(sim_str(all, "features.0.geometry.type"), "MultiLineString");
+    const char *const secret[] = {
+        it_text(db, "SELECT access_token FROM access_tokens WHERE athlete_id = %d", ATHLETE),
+        it_text(db, "SELECT refresh_token FROM refresh_tokens WHERE athlete_id = %d", ATHLETE),
+        who.visitor};
+    for (size_t i = 0; i < sizeof(secret) / sizeof(*secret); i++)
+        http_lacks(a, secret[i]);
+    a = joined(get(&other, "/export"));
+    http_is(a, 200);
+    assert_int_equal(json_array_size(sim_at(sim_json(a), "features")), 1);
+    http_is(get(&nobody, "/export"), 303);
+    nobody.visitor = it_format("%064d", 0);
+    http_is(get(&nobody, "/export"), 303);
+    /* One who reads no further. */
+    int fd = http_connect(who.address);
+    http_send(fd, it_format("GET /export HTTP/1.1\r\nHost: localhost\r\nCookie: "
+                            "waymark_visitor=%s\r\n\r\n",
+                            who.visitor));
+    (void)http_until(fd, "features", SOON_MS);
+    close(fd);
+    http_is(get(&who, "/"), 200);
+    it_serve_stop(p);
+}
+
 /* ---- leaving --------------------------------------------------------------------------------- */
 
 static void leave(struct person *who, const char *says)
@@ -570,6 +641,7 @@ int main(void)
         SIM_TEST(nobody_sees_anothers),
         SIM_TEST(a_new_login_is_asked_for),
         SIM_TEST(logging_out),
+        SIM_TEST(taking_everything_along),
         SIM_TEST(leaving),
         SIM_TEST(leaving_while_strava_is_away),
     };
