@@ -58,7 +58,7 @@ struct app {
     struct ticker *watchdog;
     struct fetch *fetch; /* after app_open_strava; NULL: there is nothing to do with Strava */
     struct ingest_subscription subscription;
-    struct strava *strava; /* with fetch */
+    struct strava *strava;           /* with fetch */
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
     struct arena *arena;             /* what web is told of the configuration; or NULL */

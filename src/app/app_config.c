@@ -319,6 +319,15 @@ static int check_callback(const struct config *c, struct err *err)
                           "%s: strava.callback_url = ", config_source(c, "strava.callback_url"));
 }
 
+static int check_public_url(const struct config *c, struct err *err)
+{
+    struct arena *a = arena_new(0);
+    const char *origin;
+    int rc = app_public_origin(c, a, &origin, err);
+    arena_free(a);
+    return rc;
+}
+
 struct config *app_config_load(const char *file, char *const *environ_,
                                const struct app_flag *flags, size_t n, struct arena *a,
                                const char **file_used, struct err *err)
@@ -335,6 +344,7 @@ struct config *app_config_load(const char *file, char *const *environ_,
     rc = rc == 0 ? config_check(c, err) : rc;
     rc = rc == 0 ? check_secret(c, err) : rc;
     rc = rc == 0 ? check_callback(c, err) : rc;
+    rc = rc == 0 ? check_public_url(c, err) : rc;
     if (file_used) {
         *file_used = file;
     }

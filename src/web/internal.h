@@ -205,7 +205,7 @@ void web__visitor_set(const struct web *w, struct httpd_req *r,
                       const unsigned char token[WEB_TOKEN_BYTES]);
 void web__visitor_clear(const struct web *w, struct httpd_req *r);
 void web__visitor_csrf(struct httpd_req *r, char out[33]);
-bool web__visitor_is_own_form(struct httpd_req *r, const char *given);
+bool web__visitor_is_own_form(const struct web *w, struct httpd_req *r, const char *given);
 /* The cookie that goes with a state. */
 bool web__way_token(struct httpd_req *r, unsigned char token[WEB_TOKEN_BYTES]);
 void web__way_set(const struct web *w, struct httpd_req *r,

@@ -17,12 +17,12 @@ static void not_logged_in(const struct web *w, struct httpd_req *r)
 }
 
 /* Reads a form that must be ours. false: it is answered. */
-static bool is_own_form(struct httpd_req *r)
+static bool is_own_form(const struct web *w, struct httpd_req *r)
 {
     if (httpd_form_read(r) != 0) {
         return false;
     }
-    if (!web__visitor_is_own_form(r, httpd_form(r, "csrf"))) {
+    if (!web__visitor_is_own_form(w, r, httpd_form(r, "csrf"))) {
         web__public_notice(r, 403, "Not from here",
                            "The form is not from a page of this login. Nothing was done.", "/",
                            "To your page");
@@ -92,7 +92,7 @@ void web__logout_post(struct httpd_req *r, void *ctx)
         not_logged_in(w, r);
         return;
     }
-    if (!is_own_form(r)) {
+    if (!is_own_form(w, r)) {
         return;
     }
     struct logout_flow *x = flow_new(w->loop, &logout_def, sizeof(*x), 0);
@@ -257,7 +257,7 @@ void web__disconnect_post(struct httpd_req *r, void *ctx)
         not_logged_in(w, r);
         return;
     }
-    if (!is_own_form(r)) {
+    if (!is_own_form(w, r)) {
         return;
     }
     const char *sure = httpd_form(r, "sure");

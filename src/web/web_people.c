@@ -15,7 +15,7 @@ enum {                        /* columns of WHO */
        W_UNMATCHED,
        W_SYNC,
        W_LISTED,
-       W_FINISHED,
+       W_COMPARED_S,
        W_CALLS
 };
 enum { T_NAME, T_LENGTH, T_COVERED, T_ACTIVITIES, T_GAP, T_BEGINS, T_ENDS };
@@ -26,17 +26,19 @@ static void km(struct buf *b, double metres)
     if (!isfinite(metres)) {
         buf_puts(b, "–");
     } else if (metres < 1000) {
-        buf_printf(b, "%.0f m", metres);
+        buf_printf(b, "%.0f\u00a0m", metres);
     } else {
-        buf_printf(b, metres < 100000 ? "%.1f km" : "%.0f km", metres / 1000);
+        buf_printf(b, metres < 100000 ? "%.1f\u00a0km" : "%.0f\u00a0km", metres / 1000);
     }
 }
 
-/* All of it is only said when it is all of it. */
+/* All of it is only said when it is, but for a metre. */
 static double percent(double covered, double length)
 {
-    double p = length > 0 ? floor(1000 * covered / length) / 10 : 0;
-    return p > 100 ? 100 : p;
+    if (!(length > 0) || !(covered > 0)) {
+        return 0;
+    }
+    return length - covered < 1 ? 100 : floor(1000 * covered / length) / 10;
 }
 
 /* ---- what is to be told ---------------------------------------------------------------------- */
@@ -70,11 +72,20 @@ static void draw_import(struct buf *b, const struct db_unit *u)
     web__count(b, n);
     buf_puts(b, n == 1 ? " activity is here." : " activities are here.");
     if (span_is(sync, "running")) {
-        buf_puts(b, " Your history is being fetched from Strava, the newest first: ");
-        web__count(b, db_get_i64(u, WHO, 0, W_LISTED));
-        buf_puts(b, " so far.");
+        buf_puts(b, " Your history is being fetched from Strava, the newest first");
+        if (db_get_i64(u, WHO, 0, W_LISTED) > 0) {
+            buf_puts(b, ": ");
+            web__count(b, db_get_i64(u, WHO, 0, W_LISTED));
+            buf_puts(b, " so far");
+        }
+        buf_putc(b, '.');
     } else if (span_is(sync, "failed")) {
         buf_puts(b, " The last comparison with Strava did not come to its end; it is tried again.");
+    }
+    if (!db_is_null(u, WHO, 0, W_COMPARED_S)) {
+        buf_puts(b, " Compared with Strava ");
+        web__age(b, db_get_f64(u, WHO, 0, W_COMPARED_S));
+        buf_puts(b, " ago.");
     }
     if (calls > 0) {
         buf_putc(b, ' ');

@@ -53,8 +53,8 @@ void web__welcome(struct httpd_req *r, const struct web *w)
     web__public_begin(&out, "Your trails", false);
     buf_puts(&out, about);
     if (w->conf.strava) {
-        buf_puts(&out,
-                 "<p><a class=\"connect\" href=\"/auth/strava\">Connect with Strava</a></p>\n");
+        buf_puts(&out, "<p><a class=\"connect\" href=\"/auth/strava\">Connect with Strava</a></p>\n"
+                       "<p class=\"note\">Whoever was here before logs in with it, too.</p>\n");
         buf_puts(&out, privacy);
     } else {
         buf_puts(&out,

@@ -80,11 +80,21 @@ void web__visitor_csrf(struct httpd_req *r, char out[33])
     web__form_token(token, out);
 }
 
-bool web__visitor_is_own_form(struct httpd_req *r, const char *given)
+/* A proxy may have changed Host: what is configured is what browsers see. */
+static bool is_from_here(const struct web *w, struct httpd_req *r)
+{
+    const char *site = httpd_field(r, "Sec-Fetch-Site"), *origin = httpd_field(r, "Origin");
+    if (!w->conf.origin || !origin || strcmp(origin, w->conf.origin) != 0) {
+        return web__session_is_from_here(r);
+    }
+    return !site || strcmp(site, "same-origin") == 0;
+}
+
+bool web__visitor_is_own_form(const struct web *w, struct httpd_req *r, const char *given)
 {
     char want[33];
     web__visitor_csrf(r, want);
-    return web__session_is_from_here(r) && given && strlen(given) == 32 &&
+    return is_from_here(w, r) && given && strlen(given) == 32 &&
            CRYPTO_memcmp(given, want, 32) == 0;
 }
 

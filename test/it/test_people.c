@@ -542,6 +542,34 @@ static void taking_everything_along(void **state)
     it_serve_stop(p);
 }
 
+/* Somebody holds a lock: people are told, and nothing waits for ever. */
+static void a_hung_database(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_start(NULL);
+    struct it_db *db = it_db_new();
+    struct it_proc *p = it_serve(db, env_of(sim, NULL));
+    struct person who = someone(p);
+    log_in(&who, sim, ATHLETE, NULL);
+    const char *token = form_token(&who), *held = who.visitor;
+    it_exec(db, "BEGIN");
+    it_exec(db, "LOCK TABLE web.visitor, web.login_used");
+    static const char *const page[] = {"/", "/export"};
+    for (size_t i = 0; i < sizeof(page) / sizeof(*page); i++) {
+        struct http_answer a = get(&who, page[i]);
+        http_is(a, 503);
+        http_has(a, "does not answer in time");
+        assert_true(a.ms < SOON_MS);
+    }
+    http_is(ask(&who, "POST", "/auth/disconnect", it_format("csrf=%s&sure=yes", token)), 503);
+    http_is(get(&who, to_strava(&who, sim, "/auth/strava")), 503);
+    it_exec(db, "COMMIT");
+    assert_string_equal(who.visitor, held);
+    assert_true(is_granted(sim, ATHLETE));
+    http_has(get(&who, "/"), "Powered by Strava");
+    it_serve_stop(p);
+}
+
 /* ---- leaving --------------------------------------------------------------------------------- */
 
 static void leave(struct person *who, const char *says)
@@ -642,6 +670,7 @@ int main(void)
         SIM_TEST(a_new_login_is_asked_for),
         SIM_TEST(logging_out),
         SIM_TEST(taking_everything_along),
+        SIM_TEST(a_hung_database),
         SIM_TEST(leaving),
         SIM_TEST(leaving_while_strava_is_away),
     };
