@@ -36,6 +36,8 @@ struct web *web_open(struct loop *l, const struct web_conf *conf);
 /* Routes and their handlers; before the server listens. */
 void web_mount_public(struct web *w, struct httpd *h);
 void web_mount_admin(struct web *w, struct httpd *h);
+/* Whether that path of the public listener is one of people's pages; any thread. */
+bool web_has_path(const char *path);
 /* For /readyz and /metrics; may be NULL, and may change. */
 void web_watch_listener(struct web *w, const struct db_listener *x);
 /* A secret of the configuration that has changed; NULL: the database's again. */

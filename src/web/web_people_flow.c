@@ -98,6 +98,12 @@ static void add(struct httpd *h, enum httpd_method m, const char *path, httpd_ha
             .method = m, .pattern = path, .handler = fn, .ctx = w, .timeout_ms = STRAVA_WAIT_MS});
 }
 
+bool web_has_path(const char *path)
+{
+    return strncmp(path, "/auth/", 6) == 0 || strncmp(path, "/static/", 8) == 0 ||
+           strcmp(path, "/export") == 0;
+}
+
 void web__people_mount(struct web *w, struct httpd *h)
 {
     add(h, HTTPD_GET, "/auth/strava", web__enter_get, w);

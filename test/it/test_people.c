@@ -386,8 +386,12 @@ static void not_set_up(void **state)
     assert_null(strstr(text, "evil.example"));
     it_serve_stop(p);
     enum { CONFIGURATION = 78 };
-    it_must(db, env_of(sim, "WAYMARK_HTTP_PUBLIC_URL=trails.example.org"), IT_LIST("serve"),
-            CONFIGURATION);
+    static const char *const wrong[] = {
+        "WAYMARK_HTTP_PUBLIC_URL=trails.example.org",
+        "STRAVA_CALLBACK_URL=https://trails.example.org/auth/strava/callback",
+        "STRAVA_CALLBACK_URL=https://trails.example.org/export"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        it_must(db, env_of(sim, wrong[i]), IT_LIST("serve"), CONFIGURATION);
 }
 
 /* ---- who sees what --------------------------------------------------------------------------- */
