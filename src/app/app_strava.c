@@ -1,10 +1,9 @@
-/* The way to Strava: the keys of tokens, the client, and the queue of the jobs that call it. */
+/* What calls Strava: the key of its tokens, the client, the queue of calls. */
 #include "app/app.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,71 +13,83 @@ static const char *str(const struct config *c, const char *name)
     return v ? v : "";
 }
 
-/* ---- keys ------------------------------------------------------------------------------------ */
+bool app_strava_is_on(const struct config *c)
+{
+    return *str(c, "strava.client_id") != '\0';
+}
 
-static int write_key(int fd, const char *path, struct err *err)
+/* ---- the key -----------------------------------------------------------------------------------
+ */
+
+enum { KEY_HEX = 2 * STRAVA_KEY_BYTES };
+
+static int read_key_file(const char *path, struct strava_keys *ret, struct err *err)
+{
+    struct buf text = {0};
+    struct stat st;
+    int rc = file_read(path, KEY_HEX + 2, &text, err);
+    if (rc == 0 && (stat(path, &st) != 0 || (st.st_mode & 077) != 0)) {
+        rc = err_set(err, ERR_CONF, ERR_PERMANENT, "others may read it: chmod 600 %s", path);
+    }
+    if (rc == 0) {
+        log_add_secret(text.p ? text.p : "");
+        rc = strava_keys_parse(text.p ? text.p : "", ret, err);
+    }
+    if (rc == 0 && ret->n != 1) {
+        rc = err_set(err, ERR_CONF, ERR_PERMANENT, "there is no key in it");
+    }
+    explicit_bzero(text.p, text.n);
+    buf_done(&text);
+    return rc == 0 ? 0 : err_wrap(err, "the key of the tokens, %s: ", path);
+}
+
+static int write_key(int fd, struct err *err)
 {
     unsigned char key[STRAVA_KEY_BYTES];
-    char text[2 * STRAVA_KEY_BYTES + 2];
-    CHECK(RAND_bytes(key, sizeof(key)) == 1);
-    for (size_t i = 0; i < sizeof(key); i++) {
-        snprintf(text + 2 * i, 3, "%02x", key[i]);
+    char text[KEY_HEX + 2];
+    if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key)) {
+        return err_sys(err, errno, "no random numbers to be had");
     }
-    text[2 * sizeof(key)] = '\n';
-    size_t n = 2 * sizeof(key) + 1;
-    bool ok = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
-    int rc = ok ? 0 : err_sys(err, errno, "writing %s", path);
-    OPENSSL_cleanse(key, sizeof(key));
-    OPENSSL_cleanse(text, sizeof(text));
+    for (size_t i = 0; i < sizeof(key); i++) {
+        snprintf(text + 2 * i, 4, "%02x\n", key[i]);
+    }
+    ssize_t n = write(fd, text, KEY_HEX + 1);
+    int rc = n == KEY_HEX + 1 && fsync(fd) == 0 ? 0 : err_sys(err, n < 0 ? errno : EIO, "writing");
+    explicit_bzero(key, sizeof(key));
+    explicit_bzero(text, sizeof(text));
     return rc;
 }
 
-/* Whole or not at all, whoever else makes one at the same moment: whose link comes first has made
- * it. */
-static int make_key(const char *path, struct err *err)
+/* Whole or not at all, and never in place of another one: what is encrypted with that would be
+ * lost. */
+static int make_key_file(const char *dir, const char *path, struct err *err)
 {
-    char part[4200];
-    snprintf(part, sizeof(part), "%s.%ld", path, (long)getpid());
-    (void)unlink(part); /* of a process of this number that died */
-    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    char draft[4200];
+    snprintf(draft, sizeof(draft), "%s/key.XXXXXX", dir);
+    int fd = mkostemp(draft, O_CLOEXEC); /* with mode 0600 */
     if (fd < 0) {
-        return err_sys(err, errno, "making %s", part);
+        return err_sys(err, errno, "making the key of the tokens in %s", dir);
     }
-    int rc = write_key(fd, part, err);
-    (void)close(fd);
-    if (rc == 0 && link(part, path) != 0 && errno != EEXIST) {
+    int rc = write_key(fd, err);
+    close(fd);
+    if (rc == 0 && link(draft, path) != 0 && errno != EEXIST) {
         rc = err_sys(err, errno, "making %s", path);
     }
-    (void)unlink(part);
+    unlink(draft);
+    int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        (void)fsync(folder); /* not every file system can */
+        close(folder);
+    }
     return rc;
 }
 
-static int key_of_file(const char *dir, struct strava_keys *ret, struct err *err)
-{
-    char path[4160];
-    struct buf text = {0};
-    snprintf(path, sizeof(path), "%s/key", dir);
-    int rc = access(path, F_OK) == 0 ? 0 : make_key(path, err);
-    rc = rc == 0 ? file_read(path, 4096, &text, err) : rc;
-    rc = rc == 0 ? strava_keys_parse(text.p ? text.p : "", ret, err) : rc;
-    if (rc == 0 && ret->n == 0) {
-        rc = err_set(err, ERR_CONF, ERR_PERMANENT, "it is empty");
-    }
-    if (text.p) {
-        OPENSSL_cleanse(text.p, text.n);
-    }
-    buf_done(&text);
-    return rc == 0 ? 0 : err_wrap(err, "the key of tokens, %s: ", path);
-}
-
-/* A file that was lost would make every token useless: only beside the private database, which
- * would be lost with it, or where somebody said so. */
-static int read_keys(const struct app *app, struct strava_keys *ret, struct err *err)
+int app_strava_keys(const struct app *app, struct strava_keys *ret, struct err *err)
 {
     const struct config *c = app->config;
-    const char *given = str(c, "data.key"), *how = str(c, "strava.tokens"),
-               *dir = app->cluster ? app->data_dir : str(c, "data.dir");
-    ret->n = 0;
+    const char *how = str(c, "strava.tokens"), *given = str(c, "data.key");
+    bool must = strcmp(how, "encrypted") == 0;
+    *ret = (struct strava_keys){.n = 0};
     if (strcmp(how, "plain") == 0) {
         return 0;
     }
@@ -87,20 +98,26 @@ static int read_keys(const struct app *app, struct strava_keys *ret, struct err 
                    ? 0
                    : err_wrap(err, "%s: data.key: ", config_source(c, "data.key"));
     }
-    if (!app->cluster && strcmp(how, "auto") == 0) {
-        return 0;
+    if (!app->cluster) {
+        return must ? err_set(err, ERR_CONF, ERR_PERMANENT,
+                              "%s: strava.tokens = \"encrypted\" needs data.key where the database "
+                              "is your own: every instance must have the same one (openssl rand "
+                              "-hex 32)",
+                              config_source(c, "strava.tokens"))
+                    : 0;
     }
-    if (!*dir) {
-        return err_set(err, ERR_CONF, ERR_PERMANENT,
-                       "strava.tokens = \"encrypted\" needs data.key, or data.dir for a file with "
-                       "one");
+    char path[4200];
+    snprintf(path, sizeof(path), "%s/key", app->data_dir);
+    if (access(path, F_OK) != 0 && make_key_file(app->data_dir, path, err) != 0) {
+        return -1;
     }
-    return key_of_file(dir, ret, err);
+    return read_key_file(path, ret, err);
 }
 
-/* ---- opening and closing --------------------------------------------------------------------- */
+/* ---- open and close ----------------------------------------------------------------------------
+ */
 
-int app__open_strava(struct app *app, struct err *err)
+int app_open_strava(struct app *app, struct err *err)
 {
     const struct config *c = app->config;
     struct strava_conf conf = {
@@ -110,10 +127,77 @@ int app__open_strava(struct app *app, struct err *err)
         .oauth_url = str(c, "strava.oauth_url"),
         .scopes = str(c, "strava.scopes"),
     };
-    if (read_keys(app, &conf.keys, err) != 0) {
+    app->subscription = (struct ingest_subscription){
+        .pool = app->pool,
+        .client_id = conf.client_id,
+        .client_secret = conf.client_secret,
+        .api_url = conf.api_url,
+        .callback_url = *str(c, "strava.callback_url") ? str(c, "strava.callback_url") : NULL,
+        .keep = strcmp(str(c, "strava.subscription"), "keep") == 0,
+    };
+    if (!app_strava_is_on(c)) {
+        return 0;
+    }
+    if (!*conf.client_secret) {
+        return err_set(err, ERR_CONF, ERR_PERMANENT,
+                       "%s: strava.client_id is set, strava.client_secret is not",
+                       config_source(c, "strava.client_id"));
+    }
+    if (app_strava_keys(app, &conf.keys, err) != 0) {
         return -1;
     }
-    app->strava = strava_open(app->pool, app->fetch, &conf);
-    OPENSSL_cleanse(&conf.keys, sizeof(conf.keys));
-    return 0;
+    const struct fetch_conf client = {
+        .user_agent = "Waymark/" WAYMARK_VERSION,
+        .max_per_host = (unsigned)config_i64(c, "strava.concurrency") + 2,
+    };
+    app->fetch = app->subscription.fetch = fetch_open(app->loop, &client, err);
+    if (app->fetch) {
+        app->strava = strava_open(app->pool, app->fetch, &conf);
+    }
+    explicit_bzero(&conf.keys, sizeof(conf.keys));
+    return app->fetch ? 0 : -1;
+}
+
+void app__open_calls(struct app *app)
+{
+    const struct config *c = app->config;
+    if (!app_strava_is_on(c)) {
+        return;
+    }
+    const struct ingest_sync_conf sync = {
+        .streams = str(c, "strava.streams"),
+        .details = str(c, "strava.details"),
+        .overlap_ms = config_i64(c, "strava.overlap"),
+        .retention_ms = config_i64(c, "strava.retention"),
+    };
+    app->sync = ingest_sync_open(app->pool, app->strava, &sync);
+    ingest_plan_kinds(app->sync, app__more_kinds(app, INGEST_PLAN_KINDS));
+    if (!app->strava) {
+        return;
+    }
+    ingest_strava_kinds(app->sync, app->call_kinds);
+    app->checks = (struct people_checks){.pool = app->pool, .strava = app->strava};
+    people_check_kind(&app->checks, &app->call_kinds[INGEST_STRAVA_KINDS]);
+    const struct jobs_conf calls = {
+        .queue = STRAVA_QUEUE,
+        .db = &app->db,
+        .notify_channel = config_str(c, "database.channel"),
+        .batch_size = 8,
+        .concurrency = (unsigned)config_i64(c, "strava.concurrency"),
+        .poll_ms = config_i64(c, "processor.poll"),
+        .drain_ms = config_i64(c, "processor.drain"),
+    };
+    app->calls = jobs_open(app->pool, &calls, app->call_kinds, COUNT_OF(app->call_kinds));
+}
+
+bool app__close_strava(struct app *app, struct op *op)
+{
+    app->sync = ingest_sync_free(app->sync);
+    app->strava = strava_free(app->strava);
+    if (!app->fetch) {
+        return false;
+    }
+    fetch_close(app->fetch, op);
+    app->fetch = NULL;
+    return true;
 }

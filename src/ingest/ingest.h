@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "jobs/jobs.h"
 #include "strava/strava.h"
 
@@ -164,8 +165,8 @@ struct ingest_sync *ingest_sync_free(struct ingest_sync *s);
 void ingest_strava_kinds(struct ingest_sync *s, struct jobs_kind out[INGEST_STRAVA_KINDS]);
 void ingest_plan_kinds(struct ingest_sync *s, struct jobs_kind out[INGEST_PLAN_KINDS]);
 
-/* A flow that makes the schedules strava.new (hourly), strava.reconcile and strava.upkeep (daily)
- * of the given queue, those that are missing. */
+/* A flow that makes the rate of calls and the schedules strava.new (hourly), strava.reconcile and
+ * strava.upkeep (daily) of the given queue, those that are missing. */
 struct flow *ingest_schedules_flow(struct db_pool *pool, const char *queue);
 
 /* For `waymark sync` and pages; their files tell parameters and columns. */

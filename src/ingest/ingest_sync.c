@@ -114,6 +114,7 @@ static enum flow_next schedules_make(struct flow *f)
     add_schedule(&s->u, s->queue, "strava.reconcile", daily, "strava.plan",
                  "{\"mode\": \"reconcile\"}");
     add_schedule(&s->u, s->queue, "strava.upkeep", upkeep, "strava.upkeep", "{}");
+    db_add(&s->u, &SQL_ingest_rate_ensure);
     db_submit(&s->u);
     return flow_wait(f, &s->u.op, schedules_STEP_made, INGEST_UNIT_MS);
 }

@@ -426,12 +426,14 @@ static void the_same_again_is_joined(void **state)
     assert_int_equal(it_i64(db, "SELECT id FROM strava.request_sync(1, 'new', '2026-02-01')"), one);
     assert_int_equal(it_i64(db, "SELECT id FROM strava.request_sync(1, 'all', '2026-01-01')"), one);
     it_exec(db, "UPDATE q.job SET state = 'running', owner = 1, started_at = now()");
-    assert_int_equal(it_i64(db, "SELECT id FROM strava.request_sync(1, 'reconcile', '2026-03-01')"), one);
+    assert_int_equal(it_i64(db, "SELECT id FROM strava.request_sync(1, 'reconcile', '2026-03-01')"),
+                     one);
     it_holds(db, "(SELECT count(*) FROM strava.sync) = 1 AND (SELECT count(*) FROM q.job) = 1");
     /* It goes further back: the other is given up, and its page with it, unless it is being asked
      * for. */
     it_exec(db, "UPDATE q.job SET state = 'ready', owner = NULL");
-    int64_t two = it_i64(db, "SELECT id FROM strava.request_sync(1, 'new', '2025-01-01', 'somebody')");
+    int64_t two =
+        it_i64(db, "SELECT id FROM strava.request_sync(1, 'new', '2025-01-01', 'somebody')");
     assert_true(two != one);
     is(db, "superseded all, running all somebody",
        "SELECT string_agg(concat_ws(' ', state, mode,"

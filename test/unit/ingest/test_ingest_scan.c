@@ -68,8 +68,8 @@ static void drift(struct model *m, bool any)
     if (draw(m, 3) == 0 && m->n > 0) {
         int i = (int)draw(m, (uint64_t)m->n);
         int64_t s = m->item[i].start_s;
-        bool alone =
-            (i == 0 || m->item[i - 1].start_s != s) && (i + 1 == m->n || m->item[i + 1].start_s != s);
+        bool alone = (i == 0 || m->item[i - 1].start_s != s) &&
+                     (i + 1 == m->n || m->item[i + 1].start_s != s);
         m->item[i].removed = m->item[i].removed || any || alone;
     }
 }
@@ -276,10 +276,14 @@ static void test_looks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls_of_a_quiet_list), cmocka_unit_test(test_ties),
-        cmocka_unit_test(test_short_pages),           cmocka_unit_test(test_from),
-        cmocka_unit_test(test_drift),                 cmocka_unit_test(test_drift_within_ties),
-        cmocka_unit_test(test_nonsense),              cmocka_unit_test(test_looks),
+        cmocka_unit_test(test_calls_of_a_quiet_list),
+        cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_short_pages),
+        cmocka_unit_test(test_from),
+        cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_drift_within_ties),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_looks),
     };
     return cmocka_run_group_tests_name("pages of a list", tests, NULL, NULL);
 }
