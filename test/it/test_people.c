@@ -436,6 +436,28 @@ static void nobody_sees_anothers(void **state)
     it_serve_stop(p);
 }
 
+static void a_history_arrives(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_start(NULL);
+    struct it_db *db = it_db_new();
+    struct it_proc *p = it_serve(db, env_of(sim, NULL));
+    struct person who = someone(p);
+    log_in(&who, sim, ATHLETE, NULL);
+    assert_true(it_eventually(db, SOON_MS,
+                              "SELECT EXISTS (SELECT FROM strava.sync WHERE state = "
+                              "'done')") >= 0);
+    int64_t n = sim_i64(sim_truth(sim, ATHLETE, NULL), "count");
+    assert_true(n > 0);
+    struct http_answer a = get(&who, "/");
+    http_has(a, it_format("%lld activities are here.", (long long)n));
+    http_has(a, "Compared with Strava ");
+    http_has(a,
+             it_format("https://www.strava.com/activities/%s",
+                       it_text(db, "SELECT id FROM activities ORDER BY start_date DESC LIMIT 1")));
+    it_serve_stop(p);
+}
+
 static void a_new_login_is_asked_for(void **state)
 {
     (void)state;
@@ -505,7 +527,7 @@ static void taking_everything_along(void **state)
 {
     (void)state;
     enum { MANY = 300 };
-    struct sim *sim = two_athletes();
+    struct sim *sim = sim_start(IT_LIST("--athletes", "2", "--preset", "none"));
     struct it_db *db = it_db_new();
     struct it_proc *p = it_serve(db, env_of(sim, NULL));
     struct person who = someone(p), other = someone(p), nobody = someone(p);
@@ -659,6 +681,44 @@ static void leaving_while_strava_is_away(void **state)
     it_serve_stop(p);
 }
 
+/* Strava pushes that somebody has withdrawn: once it is not so, and then it is. */
+static void withdrawing_at_strava(void **state)
+{
+    (void)state;
+    static const char path[] = "/webhook/0123456789abcdef0123456789abcdef";
+    struct sim *sim = sim_start(NULL);
+    struct it_db *db = it_db_new();
+    const char **env = (const char **)(uintptr_t)env_of(sim, "WAYMARK_STRAVA_SUBSCRIPTION=off");
+    env[7] = it_format("STRAVA_CALLBACK_URL=http://localhost:8080%s", path);
+    env[8] = "WAYMARK_HTTP_PUBLIC_URL=http://localhost:8080";
+    struct it_proc *p = it_serve(db, env);
+    struct person who = someone(p);
+    sim_do(sim, "settings", "{\"deliver_to\":\"%s\"}", who.address);
+    assert_true(it_eventually(db, SOON_MS, "SELECT verify_token IS NOT NULL FROM strava.app") >= 0);
+    const char *word = it_text(db, "SELECT verify_token FROM strava.app");
+    const char *form = it_format("client_id=1001&client_secret=sim-secret-1001&verify_token=%s&"
+                                 "callback_url=http%%3A%%2F%%2Flocalhost%%3A8080%s",
+                                 word, path);
+    http_is(sim_ask(sim, "POST", "/api/v3/push_subscriptions", NULL, form), 201);
+    log_in(&who, sim, ATHLETE, NULL);
+
+    sim_do(sim, "events/send", "{\"kind\":\"forged_deauth\",\"athlete\":%d}", ATHLETE);
+    sim_idle(sim);
+    assert_true(it_eventually(db, SOON_MS,
+                              "SELECT EXISTS (SELECT FROM q.done WHERE kind = "
+                              "'strava.check')") >= 0);
+    http_has(get(&who, "/"), "Powered by Strava");
+    it_holds(db, "EXISTS (SELECT FROM refresh_tokens WHERE athlete_id = %d)", ATHLETE);
+
+    sim_do(sim, "athlete/9001/revoke", "{}");
+    sim_idle(sim);
+    assert_true(it_eventually(db, SOON_MS, "SELECT NOT EXISTS (SELECT FROM athletes)") >= 0);
+    it_holds(db, "NOT EXISTS (SELECT FROM web.visitor)");
+    it_holds(db, "NOT EXISTS (SELECT FROM refresh_tokens)");
+    http_has(get(&who, "/"), "Connect with Strava");
+    it_serve_stop(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -671,12 +731,14 @@ int main(void)
         SIM_TEST(strava_refuses),
         SIM_TEST(not_set_up),
         SIM_TEST(nobody_sees_anothers),
+        SIM_TEST(a_history_arrives),
         SIM_TEST(a_new_login_is_asked_for),
         SIM_TEST(logging_out),
         SIM_TEST(taking_everything_along),
         SIM_TEST(a_hung_database),
         SIM_TEST(leaving),
         SIM_TEST(leaving_while_strava_is_away),
+        SIM_TEST(withdrawing_at_strava),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }
