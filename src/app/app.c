@@ -179,6 +179,14 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
     return &u->f;
 }
 
+/* Room for n more kinds of the queue "trails", for a feature to fill in. */
+static struct jobs_kind *more_kinds(struct app *app, size_t n)
+{
+    CHECK(app->nkinds + n <= COUNT_OF(app->kinds));
+    app->nkinds += n;
+    return &app->kinds[app->nkinds - n];
+}
+
 void app_open_work(struct app *app)
 {
     const struct config *c = app->config;
@@ -189,7 +197,7 @@ void app_open_work(struct app *app)
         .page_size = (size_t)config_i64(c, "processor.batch_size") * 4,
     };
     app->trails = trails_open(app->pool, &trails);
-    trails_kinds(app->trails, app->kinds);
+    trails_kinds(app->trails, more_kinds(app, TRAILS_KINDS));
     const struct jobs_conf jobs = {
         .queue = "trails",
         .db = &app->db,
@@ -199,7 +207,7 @@ void app_open_work(struct app *app)
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),
     };
-    app->jobs = jobs_open(app->pool, &jobs, app->kinds, TRAILS_KINDS);
+    app->jobs = jobs_open(app->pool, &jobs, app->kinds, app->nkinds);
 }
 
 /* ---- down ---------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
+enum { APP_KINDS_MAX = 32 };
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -47,7 +48,8 @@ struct app {
     struct db_pool *pool;
     struct trails *trails; /* these two only after app_open_work */
     struct jobs *jobs;
-    struct jobs_kind kinds[TRAILS_KINDS];
+    struct jobs_kind kinds[APP_KINDS_MAX]; /* of the main queue, feature by feature */
+    size_t nkinds;
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
