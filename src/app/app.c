@@ -179,6 +179,42 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
     return &u->f;
 }
 
+int app_open_fetch(struct app *app, struct err *err)
+{
+    const struct fetch_conf conf = {.user_agent = "Waymark/" WAYMARK_VERSION};
+    if (!app->fetch) {
+        app->fetch = fetch_open(app->loop, &conf, err);
+    }
+    return app->fetch ? 0 : -1;
+}
+
+struct alert_conf app_alert_conf(const struct config *c)
+{
+    struct alert_conf conf = {
+        .instance = config_str(c, "http.public_url"),
+        .queue = TRAILS_QUEUE,
+        .quiet_after_ms = config_i64(c, "alert.quiet_after"),
+    };
+    for (int to = 0; to < ALERT_TOS; to++) {
+        char key[64];
+        snprintf(key, sizeof(key), "alert.%s_url", alert_name((enum alert_to)to));
+        conf.url[to] = config_str(c, key);
+    }
+    return conf;
+}
+
+int app_open_alerts(struct app *app, struct err *err)
+{
+    const struct alert_conf conf = app_alert_conf(app->config);
+    for (int to = 0; to < ALERT_TOS; to++) {
+        if (conf.url[to] && *conf.url[to] && app_open_fetch(app, err) != 0) {
+            return -1;
+        }
+    }
+    app->alert = alert_open(app->loop, app->pool, app->fetch, &conf);
+    return 0;
+}
+
 /* Room for n more kinds of the queue "trails", for a feature to fill in. */
 static struct jobs_kind *more_kinds(struct app *app, size_t n)
 {
@@ -198,6 +234,9 @@ void app_open_work(struct app *app)
     };
     app->trails = trails_open(app->pool, &trails);
     trails_kinds(app->trails, more_kinds(app, TRAILS_KINDS));
+    if (app->alert) {
+        alert_kinds(app->alert, more_kinds(app, ALERT_KINDS));
+    }
     const struct jobs_conf jobs = {
         .queue = "trails",
         .db = &app->db,
@@ -228,6 +267,7 @@ struct down_flow {
     STEP(down, admin) /* health and metrics could be asked until here */                           \
     STEP(down, web)                                                                                \
     STEP(down, jobs)                                                                               \
+    STEP(down, fetch)                                                                              \
     STEP(down, pool)                                                                               \
     STEP(down, server)                                                                             \
     STEP(down, done)
@@ -304,6 +344,18 @@ static enum flow_next down_jobs(struct flow *f)
     op_begin(&d->op);
     jobs_close(d->app->jobs, closed, &d->op);
     d->app->jobs = NULL;
+    return flow_wait_any(f, &d->op, down_STEP_fetch, 0);
+}
+
+static enum flow_next down_fetch(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    d->app->alert = alert_free(d->app->alert);
+    if (!d->app->fetch) {
+        return FLOW_NEXT;
+    }
+    fetch_close(d->app->fetch, &d->op);
+    d->app->fetch = NULL;
     return flow_wait_any(f, &d->op, down_STEP_pool, 0);
 }
 

@@ -2,8 +2,10 @@
  * (embedded or given), schema, queue, trails. Included by cli/ and nobody else. */
 #pragma once
 
+#include "alert/alert.h"
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "httpd/httpd.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
@@ -53,6 +55,8 @@ struct app {
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
+    struct fetch *fetch; /* after app_open_fetch; NULL: nothing is fetched */
+    struct alert *alert; /* after app_open_alerts */
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
@@ -62,6 +66,13 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 /* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
  * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
+/* Opens the HTTP client, if it is not open. Fails (CONF). */
+int app_open_fetch(struct app *app, struct err *err) MUST_CHECK;
+/* What the configuration says of alerts; strings are the configuration's. */
+struct alert_conf app_alert_conf(const struct config *c);
+/* Opens alerts, and the client for them, before app_open_work, which takes on their jobs then.
+ * Fails (CONF). */
+int app_open_alerts(struct app *app, struct err *err) MUST_CHECK;
 /* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
 void app_open_work(struct app *app);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot

@@ -14,8 +14,9 @@ struct serve_flow {
     char *secret; /* made just now; NULL: there was one */
 };
 #define SERVE_STEPS(STEP)                                                                          \
-    STEP(serve, secret) /* -> reconcile, if there are no admin pages or it is configured */        \
+    STEP(serve, secret) /* -> alerts, if there are no admin pages or it is configured */           \
     STEP(serve, show)                                                                              \
+    STEP(serve, alerts)                                                                            \
     STEP(serve, reconcile) /* what was left over, before anything is claimed */                    \
     STEP(serve, start)                                                                             \
     STEP(serve, stop)                                                                              \
@@ -32,7 +33,7 @@ static enum flow_next serve_secret(struct flow *f)
     struct serve_flow *s = serve_of(f);
     const char *given = config_str(s->c->config, "admin.secret");
     if (!app_has_admin(s->c->config) || (given && *given)) {
-        return flow_goto(f, serve_STEP_reconcile);
+        return flow_goto(f, serve_STEP_alerts);
     }
     flow_call(web_secret_flow(f->loop, s->c->app.pool, false, f->arena, &s->secret), &s->op);
     return flow_wait(f, &s->op, serve_STEP_show, 0);
@@ -52,9 +53,23 @@ static enum flow_next serve_show(struct flow *f)
     return FLOW_NEXT;
 }
 
+static enum flow_next serve_alerts(struct flow *f)
+{
+    struct serve_flow *s = serve_of(f);
+    if (app_open_alerts(&s->c->app, &f->err) != 0) {
+        return flow_fail(f);
+    }
+    flow_call(alert_start_flow(s->c->app.alert), &s->op);
+    return flow_wait_any(f, &s->op, serve_STEP_reconcile, 0);
+}
+
 static enum flow_next serve_reconcile(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
+    if (s->op.failed) {
+        log_err(LOG_LEVEL_WARN, "nobody looks for what is to be told; next start again",
+                &s->op.err);
+    }
     app_open_work(&s->c->app);
     if (app_open_web(&s->c->app, &f->err) != 0) {
         return flow_fail(f);

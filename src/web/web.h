@@ -3,6 +3,7 @@
  * it is there after a restart, and the same on every instance. Loop thread. */
 #pragma once
 
+#include "alert/alert.h"
 #include "base/base.h"
 #include "db/db.h"
 #include "httpd/httpd.h"
@@ -19,8 +20,9 @@ struct web_conf {
     const struct db_conf *db; /* as for the work; web opens a small pool of its own, so that no page
                                  waits behind work and no work behind a page */
     struct jobs *jobs;
-    const char *channel;  /* instances are told of changes by it */
-    const char *data_dir; /* whose free space is watched; NULL: no private database */
+    const struct alert *alert; /* for metrics; NULL: none are sent */
+    const char *channel;       /* instances are told of changes by it */
+    const char *data_dir;      /* whose free space is watched; NULL: no private database */
     const char *version;
     const char *admin_secret; /* NULL: the one in the database, made when there is none */
 };
