@@ -341,6 +341,20 @@ static int check_public_url(const struct config *c, struct err *err)
     return rc;
 }
 
+/* They are used when something is amiss, which is no time to find out that they cannot be. */
+static int check_alerts(const struct config *c, struct err *err)
+{
+    for (int to = 0; to < ALERT_TOS; to++) {
+        char key[64];
+        snprintf(key, sizeof(key), "alert.%s_url", alert_name((enum alert_to)to));
+        const char *url = config_str(c, key);
+        if (url && *url && alert_check_url(url, err) != 0) {
+            return err_wrap(err, "%s: %s is ", config_source(c, key), key);
+        }
+    }
+    return 0;
+}
+
 struct config *app_config_load(const char *file, char *const *environ_,
                                const struct app_flag *flags, size_t n, struct arena *a,
                                const char **file_used, struct err *err)
@@ -359,6 +373,7 @@ struct config *app_config_load(const char *file, char *const *environ_,
     rc = rc == 0 ? check_callback(c, err) : rc;
     rc = rc == 0 ? check_callback_is_free(c, err) : rc;
     rc = rc == 0 ? check_public_url(c, err) : rc;
+    rc = rc == 0 ? check_alerts(c, err) : rc;
     if (file_used) {
         *file_used = file;
     }

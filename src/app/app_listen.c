@@ -175,6 +175,7 @@ int app_open_web(struct app *app, struct err *err)
     const struct web_conf conf = {
         .db = &app->work_db,
         .jobs = app->jobs,
+        .alert = app->alert,
         .channel = config_str(c, "database.channel"),
         .data_dir = app->cluster ? app->data_dir : NULL,
         .version = WAYMARK_VERSION,

@@ -102,6 +102,7 @@ void cli_progress_end(struct cli_progress *p);
 /* The commands. */
 int cli_doctor(struct cli *c);
 int cli_health(struct cli *c);
+int cli_alert_test(struct cli *c);
 int cli_config_check(struct cli *c);
 int cli_config_example(struct cli *c);
 int cli_import_check(struct cli *c);
@@ -112,6 +113,7 @@ struct flow *cli_process(struct cli *c);
 struct flow *cli_migrate(struct cli *c);
 struct flow *cli_admin_secret(struct cli *c);
 struct flow *cli_import(struct cli *c);
+struct flow *cli_alert_list(struct cli *c);
 struct flow *cli_status(struct cli *c);
 struct flow *cli_route_import(struct cli *c);
 struct flow *cli_route_list(struct cli *c);

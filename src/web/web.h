@@ -4,6 +4,7 @@
  * same on every instance. Loop thread. */
 #pragma once
 
+#include "alert/alert.h"
 #include "base/base.h"
 #include "db/db.h"
 #include "httpd/httpd.h"
@@ -22,8 +23,9 @@ struct web_conf {
     const struct db_conf *db; /* as for the work; web opens a small pool of its own, so that no page
                                  waits behind work and no work behind a page */
     struct jobs *jobs;
-    const char *channel;  /* instances are told of changes by it */
-    const char *data_dir; /* whose free space is watched; NULL: no private database */
+    const struct alert *alert; /* for metrics; NULL: none are sent */
+    const char *channel;       /* instances are told of changes by it */
+    const char *data_dir;      /* whose free space is watched; NULL: no private database */
     const char *version;
     const char *admin_secret; /* NULL: the one in the database, made when there is none */
     const char *hook_path;    /* where Strava pushes events (ingest_callback_path); NULL: nowhere */
