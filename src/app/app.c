@@ -179,25 +179,11 @@ struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_m
     return &u->f;
 }
 
-int app_open_strava(struct app *app, struct err *err)
+struct jobs_kind *app__more_kinds(struct app *app, size_t n)
 {
-    const struct config *c = app->config;
-    const char *secret = config_str(c, "strava.client_secret");
-    const char *callback = config_str(c, "strava.callback_url");
-    app->subscription = (struct ingest_subscription){
-        .pool = app->pool,
-        .client_id = config_str(c, "strava.client_id"),
-        .client_secret = secret ? secret : "",
-        .api_url = config_str(c, "strava.api_url"),
-        .callback_url = callback && *callback ? callback : NULL,
-        .keep = strcmp(config_str(c, "strava.subscription"), "keep") == 0,
-    };
-    if (!app_strava_is_on(c)) {
-        return 0;
-    }
-    const struct fetch_conf conf = {.user_agent = "Waymark/" WAYMARK_VERSION};
-    app->fetch = app->subscription.fetch = fetch_open(app->loop, &conf, err);
-    return app->fetch ? 0 : -1;
+    CHECK(app->nkinds + n <= COUNT_OF(app->kinds));
+    app->nkinds += n;
+    return &app->kinds[app->nkinds - n];
 }
 
 void app_open_work(struct app *app)
@@ -210,12 +196,12 @@ void app_open_work(struct app *app)
         .page_size = (size_t)config_i64(c, "processor.batch_size") * 4,
     };
     app->trails = trails_open(app->pool, &trails);
-    trails_kinds(app->trails, app->kinds);
-    size_t n = TRAILS_KINDS;
-    ingest_dispatch_kind(app->pool, &app->kinds[n++]);
+    trails_kinds(app->trails, app__more_kinds(app, TRAILS_KINDS));
+    ingest_dispatch_kind(app->pool, app__more_kinds(app, 1));
     if (app->serves) {
-        ingest_subscribe_kind(&app->subscription, &app->kinds[n++]);
+        ingest_subscribe_kind(&app->subscription, app__more_kinds(app, 1));
     }
+    app__open_calls(app);
     const struct jobs_conf jobs = {
         .queue = "trails",
         .db = &app->db,
@@ -225,7 +211,23 @@ void app_open_work(struct app *app)
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),
     };
-    app->jobs = jobs_open(app->pool, &jobs, app->kinds, n);
+    app->jobs = jobs_open(app->pool, &jobs, app->kinds, app->nkinds);
+}
+
+void app_start_work(struct app *app)
+{
+    jobs_start(app->jobs);
+    if (app->calls) {
+        jobs_start(app->calls);
+    }
+}
+
+void app_wake_work(struct app *app)
+{
+    jobs_wake(app->jobs);
+    if (app->calls) {
+        jobs_wake(app->calls);
+    }
 }
 
 /* ---- down ---------------------------------------------------------------------------------- */
@@ -238,15 +240,17 @@ enum {
 struct down_flow {
     struct flow f;
     struct app *app;
-    struct op op;
+    struct op op, calls;
 };
 #define DOWN_STEPS(STEP)                                                                           \
     STEP(down, public)                                                                             \
-    STEP(down, drain)                                                                              \
+    STEP(down, drain) /* both queues at once */                                                    \
+    STEP(down, calls)                                                                              \
     STEP(down, admin) /* health and metrics could be asked until here */                           \
     STEP(down, web)                                                                                \
     STEP(down, events)                                                                             \
     STEP(down, jobs)                                                                               \
+    STEP(down, strava)                                                                             \
     STEP(down, fetch)                                                                              \
     STEP(down, pool)                                                                               \
     STEP(down, server)                                                                             \
@@ -286,10 +290,19 @@ static enum flow_next down_drain(struct flow *f)
 {
     struct down_flow *d = down_of(f);
     if (!d->app->jobs) {
-        return FLOW_NEXT;
+        return flow_goto(f, down_STEP_admin);
+    }
+    if (d->app->calls) {
+        jobs_drain(d->app->calls, &d->calls);
     }
     jobs_drain(d->app->jobs, &d->op);
-    return flow_wait_any(f, &d->op, down_STEP_admin, 0);
+    return flow_wait_any(f, &d->op, down_STEP_calls, 0);
+}
+
+static enum flow_next down_calls(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    return d->app->calls ? flow_wait_any(f, &d->calls, down_STEP_admin, 0) : FLOW_NEXT;
 }
 
 static enum flow_next down_admin(struct flow *f)
@@ -323,31 +336,38 @@ static enum flow_next down_events(struct flow *f)
     return flow_wait_any(f, &d->op, down_STEP_jobs, 0);
 }
 
+static enum flow_next close_queue(struct down_flow *d, struct jobs **q, unsigned next)
+{
+    if (!*q) {
+        return flow_goto(&d->f, next);
+    }
+    op_init(&d->op, d->f.loop, NULL);
+    op_begin(&d->op);
+    jobs_close(*q, closed, &d->op);
+    *q = NULL;
+    return flow_wait_any(&d->f, &d->op, next, 0);
+}
+
 static enum flow_next down_jobs(struct flow *f)
 {
     struct down_flow *d = down_of(f);
     for (int i = 0; i < APP_SERVERS; i++) {
         d->app->server[i] = httpd_free(d->app->server[i]);
     }
-    if (!d->app->jobs) {
-        return FLOW_NEXT;
-    }
-    op_init(&d->op, f->loop, NULL);
-    op_begin(&d->op);
-    jobs_close(d->app->jobs, closed, &d->op);
-    d->app->jobs = NULL;
-    return flow_wait_any(f, &d->op, down_STEP_fetch, 0);
+    return close_queue(d, &d->app->jobs, down_STEP_strava);
+}
+
+static enum flow_next down_strava(struct flow *f)
+{
+    struct down_flow *d = down_of(f);
+    return close_queue(d, &d->app->calls, down_STEP_fetch);
 }
 
 static enum flow_next down_fetch(struct flow *f)
 {
     struct down_flow *d = down_of(f);
-    if (!d->app->fetch) {
-        return FLOW_NEXT;
-    }
-    fetch_close(d->app->fetch, &d->op);
-    d->app->fetch = NULL;
-    return flow_wait_any(f, &d->op, down_STEP_pool, 0);
+    return app__close_strava(d->app, &d->op) ? flow_wait_any(f, &d->op, down_STEP_pool, 0)
+                                             : FLOW_NEXT;
 }
 
 static enum flow_next down_pool(struct flow *f)

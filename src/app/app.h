@@ -9,6 +9,7 @@
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
+#include "strava/strava.h"
 #include "trails/trails.h"
 #include "web/web.h"
 
@@ -39,7 +40,7 @@ int app_data_dir(const struct config *c, struct arena *a, const char **ret,
 void app_forget_pg_environment(void);
 
 enum { APP_PUBLIC, APP_ADMIN, APP_SERVERS };
-enum { APP_EVENT_KINDS = 2 }; /* of the queue trails, about what Strava pushes */
+enum { APP_KINDS_MAX = 32 };
 struct app {
     struct loop *loop;
     const struct config *config;
@@ -48,14 +49,19 @@ struct app {
     struct db_cluster *cluster; /* NULL: a database was configured */
     char data_dir[4096];        /* of the cluster */
     struct db_pool *pool;
-    struct trails *trails; /* these two only after app_open_work */
+    struct trails *trails; /* these only after app_open_work */
     struct jobs *jobs;
-    struct jobs_kind kinds[TRAILS_KINDS + APP_EVENT_KINDS];
-    bool serves;     /* others can reach us: set before app_open_work */
+    struct jobs_kind kinds[APP_KINDS_MAX]; /* of the main queue, feature by feature */
+    size_t nkinds;
+    bool serves;         /* others can reach us: set before app_open_work */
+    struct fetch *fetch; /* these two only after app_open_strava; NULL: nothing is fetched */
+    struct strava *strava;
+    struct ingest_sync *sync; /* after app_open_work; NULL likewise */
+    struct jobs *calls;       /* the queue of those; after app_open_work, if strava is open */
+    struct jobs_kind call_kinds[INGEST_STRAVA_KINDS];
     struct web *web; /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
-    struct fetch *fetch; /* after app_open_strava; NULL: there is nothing to do with Strava */
     struct ingest_subscription subscription;
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
@@ -68,10 +74,24 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 /* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
  * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
-/* Opens the way to Strava, if it is configured; before app_open_work. */
+/* Opens what calls Strava, if it is configured. Fails (CONF) when something of that is missing, or
+ * the key of the tokens cannot be had. */
 int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
-/* Opens the queue and trails on a database that is up; jobs_start is the caller's. */
+/* The keys that tokens are encrypted with, as configured; none: they are not. Makes the file of the
+ * private database's key when there is none. */
+int app_strava_keys(const struct app *app, struct strava_keys *ret, struct err *err) MUST_CHECK;
+/* Opens queues, trails and syncs on a database that is up. */
 void app_open_work(struct app *app);
+/* jobs_start, and jobs_wake, of both queues. */
+void app_start_work(struct app *app);
+void app_wake_work(struct app *app);
+/* Opens the queue of calls and puts the kinds about Strava to those of the other (app_strava.c). */
+void app__open_calls(struct app *app);
+/* Room for n more kinds of the main queue, for a feature to fill in. */
+struct jobs_kind *app__more_kinds(struct app *app, size_t n);
+/* Frees what app_open_strava opened, but for the client, whose op (uninitialised) finishes when it
+ * is closed; false: there is none. */
+bool app__close_strava(struct app *app, struct op *op);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;

@@ -135,17 +135,6 @@ static int open_server(struct app *app, int which, struct err *err)
     return listen_all(app, which, err);
 }
 
-static const char *str(const struct config *c, const char *name)
-{
-    const char *v = config_str(c, name);
-    return v ? v : "";
-}
-
-bool app_strava_is_on(const struct config *c)
-{
-    return *str(c, "strava.client_id") != '\0';
-}
-
 static void on_events_job(void *ctx)
 {
     const struct app *app = ctx;
@@ -155,8 +144,8 @@ static void on_events_job(void *ctx)
 /* Only where the public listener is can Strava reach us. */
 static int open_events(struct app *app, struct err *err)
 {
-    const char *url = str(app->config, "strava.callback_url");
-    if (!app_strava_is_on(app->config) || !*url || !is_on(app->config, APP_PUBLIC)) {
+    const char *url = config_str(app->config, "strava.callback_url");
+    if (!app_strava_is_on(app->config) || !url || !*url || !is_on(app->config, APP_PUBLIC)) {
         return 0;
     }
     if (ingest_callback_path(url, app->hook_path, err) != 0) {

@@ -15,8 +15,9 @@ struct serve_flow {
     char *secret; /* made just now; NULL: there was one */
 };
 #define SERVE_STEPS(STEP)                                                                          \
-    STEP(serve, secret) /* -> reconcile, if there are no admin pages or it is configured */        \
+    STEP(serve, secret) /* -> schedules, if there are no admin pages or it is configured */        \
     STEP(serve, show)                                                                              \
+    STEP(serve, schedules) /* -> reconcile, if nothing is fetched */                               \
     STEP(serve, reconcile) /* what was left over, before anything is claimed */                    \
     STEP(serve, subscribe) /* -> start, if there is nothing to do with Strava */                   \
     STEP(serve, start)                                                                             \
@@ -34,7 +35,7 @@ static enum flow_next serve_secret(struct flow *f)
     struct serve_flow *s = serve_of(f);
     const char *given = config_str(s->c->config, "admin.secret");
     if (!app_has_admin(s->c->config) || (given && *given)) {
-        return flow_goto(f, serve_STEP_reconcile);
+        return flow_goto(f, serve_STEP_schedules);
     }
     flow_call(web_secret_flow(f->loop, s->c->app.pool, false, f->arena, &s->secret), &s->op);
     return flow_wait(f, &s->op, serve_STEP_show, 0);
@@ -54,12 +55,23 @@ static enum flow_next serve_show(struct flow *f)
     return FLOW_NEXT;
 }
 
+static enum flow_next serve_schedules(struct flow *f)
+{
+    struct serve_flow *s = serve_of(f);
+    struct app *app = &s->c->app;
+    if (app_open_strava(app, &f->err) != 0) {
+        return flow_fail(f);
+    }
+    if (!app->strava) {
+        return FLOW_NEXT;
+    }
+    flow_call(ingest_schedules_flow(app->pool, TRAILS_QUEUE), &s->op);
+    return flow_wait(f, &s->op, serve_STEP_reconcile, 0);
+}
+
 static enum flow_next serve_reconcile(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
-    if (app_open_strava(&s->c->app, &f->err) != 0) {
-        return flow_fail(f);
-    }
     s->c->app.serves = true;
     app_open_work(&s->c->app);
     if (app_open_web(&s->c->app, &f->err) != 0) {
@@ -89,7 +101,7 @@ static void on_notify(void *ctx, const char *channel, const char *payload)
     struct serve_flow *s = ctx;
     (void)channel;
     (void)payload;
-    jobs_wake(s->c->app.jobs);
+    app_wake_work(&s->c->app);
 }
 
 static void reconciled(struct op *op)
@@ -203,7 +215,7 @@ static enum flow_next serve_start(struct flow *f)
     if (app->cluster) {
         db_cluster_on_crash(app->cluster, on_crash, NULL);
     }
-    jobs_start(app->jobs);
+    app_start_work(app);
     listen_to(s);
     s->interval = ticker_open(app->loop, config_i64(s->c->config, "processor.interval"), true,
                               on_interval, s);

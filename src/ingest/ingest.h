@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "db/db.h"
+#include "fetch/fetch.h"
 #include "jobs/jobs.h"
 #include "strava/strava.h"
 
@@ -129,3 +130,44 @@ struct flow *ingest_unsubscribe_flow(const struct ingest_subscription *s,
 void ingest_subscribe_kind(const struct ingest_subscription *s, struct jobs_kind *out);
 /* Adds that job, and its schedule; call jobs_hint after the commit. */
 extern const struct db_stmt SQL_ingest_want_subscription;
+
+/* ---- what Strava has ------------------------------------------------------------------------- */
+
+/* Syncs (passes through an athlete's list), single activities and their recorded tracks. The rules
+ * of what an answer changes stand in migration 0011, those of paging in ingest_scan.c. Kinds of the
+ * queue STRAVA_QUEUE, one call to Strava each:
+ *
+ *  - strava.page {sync}: the next page of a sync.
+ *
+ *  - strava.look {activity, athlete, why}: that activity. why: "event", "backfill", "confirm".
+ *
+ *  - strava.streams {activity, athlete}: its recorded track.
+ *
+ * and of the queue of matching, which call nobody:
+ *
+ *  - strava.plan {mode, athlete?, from?}: makes syncs.
+ *
+ *  - strava.upkeep: what is due once a day. */
+struct ingest_sync;
+
+/* Strings must outlive it. */
+struct ingest_sync_conf {
+    const char *streams, *details; /* whose: near (a route), all, none */
+    int64_t overlap_ms;            /* how far back the daily comparison looks */
+    int64_t retention_ms;          /* what Strava has not shown for so long goes; 0: it stays */
+};
+enum { INGEST_STRAVA_KINDS = 3, INGEST_PLAN_KINDS = 2 };
+/* strava: NULL if only plans are made. */
+struct ingest_sync *ingest_sync_open(struct db_pool *pool, struct strava *strava,
+                                     const struct ingest_sync_conf *conf);
+/* After the queues have been drained. NULL is fine. */
+struct ingest_sync *ingest_sync_free(struct ingest_sync *s);
+void ingest_strava_kinds(struct ingest_sync *s, struct jobs_kind out[INGEST_STRAVA_KINDS]);
+void ingest_plan_kinds(struct ingest_sync *s, struct jobs_kind out[INGEST_PLAN_KINDS]);
+
+/* A flow that makes the rate of calls and the schedules strava.new (hourly), strava.reconcile and
+ * strava.upkeep (daily) of the given queue, those that are missing. */
+struct flow *ingest_schedules_flow(struct db_pool *pool, const char *queue);
+
+/* For `waymark sync` and pages; their files tell parameters and columns. */
+extern const struct db_stmt SQL_ingest_request_sync, SQL_ingest_progress, SQL_ingest_syncs;

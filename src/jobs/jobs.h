@@ -61,6 +61,9 @@ struct jobs_batch {
     int64_t owner;
     struct jobs_job *job;
     size_t n;
+    /* No tokens were taken for its kind's rate: one whose process died runs alone as soon as it
+     * can. The handler takes them. */
+    bool unpaid;
 };
 
 /* A kind and its handler. start returns a flow, not yet started, that does the batch and commits

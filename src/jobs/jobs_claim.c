@@ -280,9 +280,10 @@ static void read_job(const struct db_unit *u, const struct claimed *from, struct
 
 /* Rows in order of their place; each kind's rows in runs of at most its batch_max. The pump starts
  * them. */
-static void queue_batches(struct jobs *q, const struct db_unit *u, const struct claimed *order,
+static void queue_batches(struct jobs *q, const struct claim_flow *c, const struct claimed *order,
                           size_t n)
 {
+    const struct db_unit *u = &c->u;
     for (size_t k = 0; k < q->nkinds; k++) {
         const struct jobs_kind *kind = &q->kinds[k];
         struct jobs_run *run = NULL;
@@ -292,6 +293,7 @@ static void queue_batches(struct jobs *q, const struct db_unit *u, const struct 
             }
             if (!run) {
                 run = jobs__run_new(q, kind, n - i < kind->batch_max ? n - i : kind->batch_max);
+                run->batch.unpaid = c->suspect && kind->rate;
             }
             read_job(u, &order[i], run->batch.arena, &run->batch.job[run->batch.n++]);
             if (run->batch.n == kind->batch_max) {
@@ -414,7 +416,7 @@ static enum flow_next claim_take(struct flow *f)
     q->look = q->look || again;
     q->due = q->due || (!full && again);
     move_cursor(c, order, n);
-    queue_batches(q, &c->u, order, n);
+    queue_batches(q, c, order, n);
     return FLOW_DONE;
 }
 

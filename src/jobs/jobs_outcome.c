@@ -88,6 +88,7 @@ static struct jobs_run *copy_of_one(const struct jobs_run *run, size_t i)
     j->payload = arena_strdup(one->batch.arena, j->payload);
     j->lane = j->lane ? arena_strdup(one->batch.arena, j->lane) : NULL;
     one->batch.owner = run->batch.owner;
+    one->batch.unpaid = run->batch.unpaid;
     one->batch.n = 1;
     return one;
 }

@@ -7,9 +7,10 @@
 #pragma once
 
 #include "base/base.h"
-#include "db/db.h"
-#include "fetch/fetch.h"
 #include "loop/loop.h"
+
+struct db_pool;
+struct fetch;
 
 #define STRAVA_QUEUE "strava" /* of the jobs that call, each with a token of the rate */
 #define STRAVA_RATE  "strava"
@@ -27,6 +28,9 @@ struct strava_keys {
     unsigned char key[STRAVA_KEYS_MAX][STRAVA_KEY_BYTES];
     unsigned n;
 };
+/* "64 hex digits, 64 more": none (NULL, "") is n 0. Fails CONF; the message does not repeat any of
+ * it. Any thread. */
+int strava_keys_parse(const char *hex_list, struct strava_keys *ret, struct err *err) MUST_CHECK;
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -105,12 +109,22 @@ struct flow *strava_rekey_flow(struct strava *s, int64_t *n);
 
 /* ---- what answers say ------------------------------------------------------------------------ */
 
-/* One activity, as a list or a detail says. NULL strings, NaN, INT64_MIN: not said. */
+enum {
+    STRAVA_BODY_MAX = 8 << 20,  /* bytes of an answer that are parsed: a good max_body of calls */
+    STRAVA_POINTS_MAX = 200000, /* of one track */
+    STRAVA_LIST_MAX = 1000,     /* activities of one list; Strava gives 200 */
+    STRAVA_TEXT_MAX = 1024,     /* bytes of one string; longer ones are cut */
+};
+
+/* One activity, as a list or a detail says. NULL strings, NaN, INT64_MIN: not said, or not
+ * possible. Strings but the name are not empty. */
 struct strava_activity {
-    int64_t id, athlete_id;
-    const char *name, *type, *sport_type, *timezone, *visibility, *external_id;
+    int64_t id; /* > 0 */
+    int64_t athlete_id;
+    const char *name, *type, *sport_type, *visibility, *external_id;
+    const char *timezone; /* the IANA part: "America/New_York" */
     double distance_m, gain_m, elev_low_m, elev_high_m;
-    int64_t moving_s, elapsed_s;
+    int64_t moving_s, elapsed_s; /* fit an integer column */
     int64_t start_us;
     bool is_private, manual, trainer;
     bool has_start, has_end;
@@ -119,25 +133,30 @@ struct strava_activity {
     struct span track;        /* EWKB LineString of the detailed polyline; empty: none (lists) */
     unsigned char listed[32]; /* SHA-256 of everything above but track */
 };
-/* Parsing and decoding in a worker thread. Every item is bounded: text by its size and depth
- * (json_read), names by 1 kB, lists by 1,000. One bad activity of a list is left out and counted,
- * the rest stands. */
+/* Parsing and decoding in a worker thread. Every item is bounded, by the sizes above. One bad
+ * activity of a list is left out and counted, the rest stands. The op fails RETRY when the text
+ * cannot be read at all (cut off, damaged on the way), PERMANENT when what it says is not what was
+ * asked for, a bad activity of a detail too. */
 struct strava_parse {
     struct work work;
     enum { STRAVA_LIST = 1, STRAVA_DETAIL, STRAVA_STREAMS } what;
-    struct buf body;                  /* moved in */
+    int64_t start_us;
+    struct buf body;                  /* moved in; freed once it is parsed */
     struct arena *arena;              /* the item's own; freed by strava_parse_done */
     struct strava_activity *activity; /* LIST: n; DETAIL: 1 */
     size_t n, bad;
     char *first_bad;     /* why, of the first; NULL: none */
-    struct span streams; /* STREAMS: EWKB MultiLineStringM (M: Unix time in seconds); empty: no
-                            track in it */
+    struct span streams; /* STREAMS: EWKB MultiLineStringM (M: Unix time in seconds), without M when
+                            times are not known; empty: no track in it */
+    size_t dropped;      /* STREAMS: points that are no positions; most of them: it fails */
 };
-/* start_us: for STREAMS, of the activity; INT64_MIN: unknown, then without M. Wait for
- * p->work.op. */
+/* p: uninitialised or done. start_us: for STREAMS, of the activity; INT64_MIN: unknown, then
+ * without M. Wait for p->work.op. More than STRAVA_POINTS_MAX recorded points are thinned evenly.
+ */
 void strava_parse_start(struct strava_parse *p, struct loop *l, int what, struct buf *body,
                         int64_t start_us);
-void strava_parse_done(struct strava_parse *p); /* idempotent */
+/* Idempotent; fine on a zeroed one. The op must not be pending. */
+void strava_parse_done(struct strava_parse *p);
 
 /* What a push event says (webhooks). */
 struct strava_event {
@@ -147,5 +166,5 @@ struct strava_event {
     bool withdrawn; /* updates.authorized is "false" */
 };
 /* body at most 16 kB, nested at most 8. Numbers may be strings, "true" may be true. -1: PERMANENT,
- * with what is wrong. Any thread. */
+ * with what is wrong; the message repeats nothing of it. Any thread. */
 int strava_parse_event(struct span body, struct strava_event *ret, struct err *err) MUST_CHECK;

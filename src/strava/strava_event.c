@@ -1,76 +1,78 @@
-/* Push events. Not signed, so nothing in them is believed but that somebody should look. */
+/* What a push event says. Fields: developers.strava.com/docs/webhooks. Nothing in it is signed: it
+ * says no more than where to look. Any thread. */
 #include <jansson.h>
 
 #include "strava/strava.h"
+#include "strava/work.h"
 
 enum { EVENT_BYTES = 16 * 1024, EVENT_DEPTH = 8 };
 
-static int wrong(struct err *err, const char *key, const char *want)
+/* A number, or the same as a string, as the oldest samples of subscription_id have it. */
+static int number_of(const json_t *event, const char *key, int64_t min, int64_t *ret,
+                     struct err *err)
 {
-    return err_set(err, ERR_DATA, ERR_PERMANENT, "the event's %s is not %s", key, want);
-}
-
-/* As a number, or as one in quotes. */
-static int read_i64(const json_t *root, const char *key, int64_t *ret, struct err *err)
-{
-    const json_t *v = json_object_get(root, key);
-    if (json_is_integer(v)) {
-        *ret = json_integer_value(v);
+    struct span text = strava__json_text(event, key, 32);
+    if (strava__json_i64(event, key, min, ret) == 0 ||
+        (text.p && span_to_i64(text, min, INT64_MAX, ret) == 0)) {
         return 0;
     }
-    struct span text = {json_string_value(v), json_string_length(v)};
-    return json_is_string(v) && span_to_i64(text, INT64_MIN, INT64_MAX, ret) == 0
-               ? 0
-               : wrong(err, key, "a whole number");
+    return err_set(err, ERR_DATA, ERR_PERMANENT, "the event has no whole number as %s", key);
 }
 
-static bool is_word(const json_t *v, const char *word)
+static int kind_of(const json_t *event, struct strava_event *ret, struct err *err)
 {
-    return json_is_string(v) &&
-           span_is((struct span){json_string_value(v), json_string_length(v)}, word);
-}
-
-static int read_what(const json_t *root, struct strava_event *ret, struct err *err)
-{
-    static const char *const aspect[] = {
+    struct span type = strava__json_text(event, "object_type", 32);
+    struct span aspect = strava__json_text(event, "aspect_type", 32);
+    static const char *const aspects[] = {
         [STRAVA_CREATE] = "create", [STRAVA_UPDATE] = "update", [STRAVA_DELETE] = "delete"};
-    const json_t *type = json_object_get(root, "object_type");
-    ret->is_athlete = is_word(type, "athlete");
-    if (!ret->is_athlete && !is_word(type, "activity")) {
-        return wrong(err, "object_type", "activity or athlete");
+    ret->is_athlete = span_is(type, "athlete");
+    if (!ret->is_athlete && !span_is(type, "activity")) {
+        return err_set(err, ERR_DATA, ERR_PERMANENT,
+                       "the event's object_type is neither activity nor athlete");
     }
-    for (int i = STRAVA_CREATE; i <= STRAVA_DELETE; i++) {
-        if (is_word(json_object_get(root, "aspect_type"), aspect[i])) {
+    for (unsigned i = STRAVA_CREATE; i < COUNT_OF(aspects); i++) {
+        if (span_is(aspect, aspects[i])) {
             ret->aspect = i;
             return 0;
         }
     }
-    return wrong(err, "aspect_type", "create, update or delete");
+    return err_set(err, ERR_DATA, ERR_PERMANENT,
+                   "the event's aspect_type is neither create nor update nor delete");
 }
 
-static int read_event(const json_t *root, struct strava_event *ret, struct err *err)
+static int read_event(const json_t *event, struct strava_event *ret, struct err *err)
 {
-    if (!json_is_object(root)) {
-        return err_set(err, ERR_DATA, ERR_PERMANENT, "the event is not an object");
+    if (!json_is_object(event)) {
+        return err_set(err, ERR_DATA, ERR_PERMANENT, "the event is no JSON object");
     }
-    const json_t *said = json_object_get(json_object_get(root, "updates"), "authorized");
-    ret->withdrawn = json_is_false(said) || is_word(said, "false");
-    if (read_what(root, ret, err) != 0 || read_i64(root, "object_id", &ret->object_id, err) != 0 ||
-        read_i64(root, "owner_id", &ret->owner_id, err) != 0 ||
-        read_i64(root, "subscription_id", &ret->subscription_id, err) != 0 ||
-        read_i64(root, "event_time", &ret->time_s, err) != 0) {
+    if (kind_of(event, ret, err) != 0 ||
+        number_of(event, "object_id", 1, &ret->object_id, err) != 0 ||
+        number_of(event, "owner_id", 1, &ret->owner_id, err) != 0 ||
+        number_of(event, "subscription_id", 0, &ret->subscription_id, err) != 0 ||
+        number_of(event, "event_time", 0, &ret->time_s, err) != 0) {
         return -1;
     }
-    return ret->object_id > 0 && ret->owner_id > 0
-               ? 0
-               : err_set(err, ERR_DATA, ERR_PERMANENT, "the event's ids are not positive");
+    const json_t *updates = json_object_get(event, "updates");
+    ret->withdrawn =
+        ret->is_athlete && (json_is_false(json_object_get(updates, "authorized")) ||
+                            span_is(strava__json_text(updates, "authorized", 8), "false"));
+    return 0;
 }
 
 int strava_parse_event(struct span body, struct strava_event *ret, struct err *err)
 {
-    *ret = (struct strava_event){0};
-    json_t *root = json_read(body, EVENT_BYTES, EVENT_DEPTH, err);
-    int rc = root ? read_event(root, ret, err) : -1;
-    json_decref(root);
+    struct buf copy = {0};
+    *ret = (struct strava_event){.is_athlete = false};
+    if (body.n > EVENT_BYTES) {
+        return err_set(err, ERR_DATA, ERR_PERMANENT,
+                       "the event of %zu bytes is larger than the %d allowed", body.n, EVENT_BYTES);
+    }
+    buf_put(&copy, body.p, body.n);
+    json_t *event = strava__json(&copy, EVENT_BYTES, EVENT_DEPTH, NULL);
+    /* jansson's own words may repeat some of the text. */
+    int rc = event ? read_event(event, ret, err)
+                   : err_set(err, ERR_DATA, ERR_PERMANENT, "the event is no valid JSON");
+    json_decref(event);
+    buf_done(&copy);
     return rc;
 }

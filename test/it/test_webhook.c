@@ -169,7 +169,7 @@ static void what_is_acknowledged(void **state)
         {"bad UTF-8", json, "{" VALID ",\"a\":\"\xc3\x28\"}", 0, 400, false},
         {"a surrogate alone", json, "{" VALID ",\"a\":\"\\ud800\"}", 0, 400, false},
         {"NUL", json, "{" VALID "\0}", sizeof(VALID) + 2, 400, false},
-        {"NUL escaped", json, "{" VALID ",\"a\":\"\\u0000\"}", 0, 400, false},
+        {"NUL escaped", json, "{" VALID ",\"a\":\"\\u0000\"}", 0, 200, true},
         {"too deep", json, it_format("{%s,\"a\":%s}", VALID, nested(9)), 0, 400, false},
         {"much too deep", json, nested(20000), 0, 400, false},
         {"a number beyond all", json,

@@ -13,6 +13,7 @@ CREATE TABLE strava.account (
     scopes text[],                                  -- as granted; NULL: not known
     state text NOT NULL DEFAULT 'ok' CHECK (state IN ('ok', 'reauth')), -- reauth: only the athlete can go on
     reason text,                                    -- of reauth, in words
+    refused bytea,                                  -- SHA-256 of the refresh token that died: another one is worth a try
     state_at timestamptz NOT NULL DEFAULT now(),
     connected_at timestamptz NOT NULL DEFAULT now(),
     -- One refresh at a time over all instances: who holds this may spend the refresh token.
@@ -47,6 +48,8 @@ CREATE TABLE strava.app (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'inactive')),
     state_at timestamptz NOT NULL DEFAULT now(),
+    refused15 bigint,                               -- windows (as in q.rate) in which we were told to stop: jobs that were
+    refusedday bigint,                              -- claimed before that must not call either
     subscription_id bigint,                         -- NULL: none that we know of
     subscription_url text,
     verify_token text,

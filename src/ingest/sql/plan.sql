@@ -1,0 +1,7 @@
+-- Makes syncs, and asks for recorded tracks that are wanted by now; see strava.plan. How many of each.
+-- $1 text mode
+-- $2 bigint athlete id, or NULL
+-- $3 timestamptz from then on, or NULL
+-- $4 float8 overlap in seconds
+-- $5 text whose streams are fetched: near, all, none
+SELECT strava.plan($1, $2, $3, make_interval(secs => $4)), strava.want_missing($5, 500)

@@ -1,0 +1,167 @@
+#include "it/sync.h"
+
+#include <jansson.h>
+
+#include "it/internal.h"
+
+enum { ENV_MAX = 24 };
+
+struct it_db *sync_db(struct sim *s)
+{
+    struct it_db *db = it_db_new();
+    json_t *clock = sim_get(s, "clock"), *limits = sim_get(s, "limits");
+    it_exec(db,
+            "UPDATE q.rate SET offset_s = %lld - extract(epoch FROM clock_timestamp()),"
+            " cap15 = %lld, capday = %lld, win15 = %lld / 900, winday = %lld / 86400"
+            " WHERE name = 'strava'",
+            (long long)sim_i64(clock, "epoch"), (long long)sim_i64(limits, "read.0"),
+            (long long)sim_i64(limits, "read.1"), (long long)sim_i64(clock, "epoch"),
+            (long long)sim_i64(clock, "epoch"));
+    return db;
+}
+
+void sync_connect(struct it_db *db, struct sim *s, int64_t athlete, const char *scope)
+{
+    json_t *t = sim_grant(s, athlete, scope);
+    it_exec(db, "INSERT INTO athletes (id) VALUES (%lld) ON CONFLICT DO NOTHING",
+            (long long)athlete);
+    it_exec(db,
+            "INSERT INTO access_tokens (athlete_id, access_token, expires_at) VALUES (%lld, '%s',"
+            " to_timestamp(%lld) AT TIME ZONE 'UTC') ON CONFLICT (athlete_id) DO UPDATE SET"
+            " access_token = excluded.access_token, expires_at = excluded.expires_at",
+            (long long)athlete, sim_str(t, "access_token"), (long long)sim_i64(t, "expires_at"));
+    it_exec(db,
+            "INSERT INTO refresh_tokens (athlete_id, refresh_token) VALUES (%lld, '%s') ON CONFLICT"
+            " (athlete_id) DO UPDATE SET refresh_token = excluded.refresh_token",
+            (long long)athlete, sim_str(t, "refresh_token"));
+}
+
+const char *const *sync_env(struct sim *s, const char *const *more)
+{
+    const char **env = (const char **)(void *)it_keep(calloc(ENV_MAX, sizeof(char *)));
+    unsigned n = 0;
+    env[n++] = "STRAVA_CLIENT_ID=1001";
+    env[n++] = "STRAVA_CLIENT_SECRET=sim-secret-1001";
+    env[n++] = it_format("WAYMARK_STRAVA_API_URL=%s/api/v3", sim_url(s));
+    env[n++] = it_format("WAYMARK_STRAVA_OAUTH_URL=%s", sim_url(s));
+    env[n++] = "WAYMARK_PROCESSOR_POLL=500ms";
+    for (; more != NULL && *more != NULL; more++) {
+        assert_true(n < ENV_MAX - 1);
+        env[n++] = *more;
+    }
+    return env;
+}
+
+void sync_advance(struct it_db *db, struct sim *s, int64_t seconds)
+{
+    it_exec(db, "UPDATE q.rate SET offset_s = offset_s + %lld WHERE name = 'strava'",
+            (long long)seconds);
+    sim_advance(s, seconds);
+    it_exec(db, "NOTIFY processing");
+}
+
+int64_t sync_request(struct it_db *db, int64_t athlete, const char *mode, const char *since)
+{
+    const char *text = since ? it_format("'%s'", since) : "NULL";
+    int64_t id = it_i64(db, "SELECT id FROM strava.request_sync(%lld, '%s', %s, 'test')",
+                        (long long)athlete, mode, text);
+    it_exec(db, "NOTIFY processing");
+    return id;
+}
+
+void sync_wait(struct it_db *db, int64_t limit_ms)
+{
+    static const char over[] =
+        "SELECT NOT EXISTS (SELECT FROM strava.sync WHERE state = 'running') AND NOT EXISTS (SELECT"
+        " FROM q.job WHERE queue = 'strava' AND NOT (state = 'waiting' AND payload ? 'looks'))";
+    if (it_eventually(db, limit_ms, over) < 0) {
+        PGresult *res =
+            it_query(db, "SELECT to_jsonb(x)::text FROM (SELECT kind, state, prio, attempt,"
+                         " run_at - now() AS due, payload, last_error FROM q.job WHERE queue ="
+                         " 'strava' LIMIT 20) x UNION ALL SELECT to_jsonb(s)::text FROM"
+                         " strava.sync s UNION ALL SELECT to_jsonb(r)::text FROM q.rate r");
+        for (int i = 0; i < PQntuples(res); i++)
+            print_error("%s\n", PQgetvalue(res, i, 0));
+        fail_msg("not within %lld ms", (long long)limit_ms);
+    }
+}
+
+/* ---- truth --------------------------------------------------------------------------------- */
+
+/* As jsonb may have it, and as nobody stores it: without NULs. */
+static const char *truth_text(struct sim *s, int64_t athlete)
+{
+    static const char nul[] = "\\u0000";
+    char *text = it_keep(json_dumps(sim_at(sim_truth(s, athlete, NULL), "activities"), 0));
+    for (char *at; (at = strstr(text, nul)) != NULL;)
+        memmove(at, at + sizeof(nul) - 1, strlen(at + sizeof(nul) - 1) + 1);
+    return text;
+}
+
+static const char columns[] =
+    "id bigint, name text, sport_type text, type text, start_date timestamptz, timezone text,"
+    " distance float8, moving_time integer, elapsed_time integer, total_elevation_gain float8,"
+    " elev_high real, elev_low real, external_id text, start_latlng jsonb, end_latlng jsonb,"
+    " summary_polyline text, readable boolean, poison boolean";
+
+/* Points as WKT, to five digits after the point, which is what a polyline has. */
+#define POINT(json)                                                                                \
+    "CASE WHEN jsonb_array_length(CASE jsonb_typeof(" json ") WHEN 'array' THEN " json             \
+    " ELSE '[]' END) = 2 THEN ST_AsText(ST_MakePoint((" json "->>1)::float8, (" json               \
+    "->>0)::float8), 5) END"
+
+void sync_same(struct it_db *db, struct sim *s, int64_t athlete)
+{
+    static const char same[] =
+        "WITH want AS (SELECT id, name, coalesce(sport_type, type, 'Workout') AS type, start_date,"
+        " substring(timezone FROM '\\) (.*)$') AS tz, distance, moving_time, elapsed_time,"
+        " total_elevation_gain AS gain, elev_high, elev_low, external_id, %s AS p, %s AS q,"
+        " CASE WHEN length(summary_polyline) > 4 THEN"
+        "  ST_AsText(ST_LineFromEncodedPolyline(summary_polyline), 5) END AS line,"
+        " readable AND NOT poison AS served FROM truth),"
+        " got AS (SELECT id, name, activity_type AS type, start_date AT TIME ZONE 'UTC' AS "
+        "start_date,"
+        " local_tz AS tz, distance, moving_time, elapsed_time, total_elevation_gain AS gain, "
+        "elev_high,"
+        " elev_low, external_id, ST_AsText(start_latlng, 5) AS p, ST_AsText(end_latlng, 5) AS q,"
+        " ST_AsText(summary_track, 5) AS line FROM activities WHERE athlete_id = %lld AND source ="
+        " 'strava')"
+        " SELECT coalesce(w.id, g.id), to_jsonb(w) - 'served', to_jsonb(g) FROM want w FULL JOIN "
+        "got g"
+        " ON g.id = w.id WHERE NOT (g.id IS NULL AND NOT w.served) AND to_jsonb(w) - 'served' IS"
+        " DISTINCT FROM to_jsonb(g) ORDER BY 1 LIMIT 5";
+    const char *json = truth_text(s, athlete);
+    it_exec(db, "DROP TABLE IF EXISTS truth");
+    it_exec(db, "CREATE TEMP TABLE truth (%s)", columns);
+    it_ask(db,
+           it_format("INSERT INTO truth SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS t(%s)",
+                     columns),
+           1, &json);
+    PGresult *res =
+        it_query(db, same, POINT("start_latlng"), POINT("end_latlng"), (long long)athlete);
+    for (int i = 0; i < PQntuples(res); i++)
+        print_error("activity %s\n  want %s\n  got  %s\n", PQgetvalue(res, i, 0),
+                    PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
+    assert_int_equal(PQntuples(res), 0);
+    it_holds(db,
+             "(SELECT count(*) FROM strava.activity WHERE athlete_id = %lld AND state = 'there') ="
+             " (SELECT count(*) FROM activities WHERE athlete_id = %lld AND source = 'strava')",
+             (long long)athlete, (long long)athlete);
+}
+
+/* ---- calls --------------------------------------------------------------------------------- */
+
+int64_t sync_calls(struct sim *s, const char *path)
+{
+    struct http_answer a = sim_ask(s, "GET", it_format("/_sim/log?path=%s", path), NULL, NULL);
+    int64_t n = 0;
+    assert_int_equal(a.status, 200);
+    for (const char *p = a.body; (p = strchr(p, '\n')) != NULL; p++)
+        n++;
+    return n;
+}
+
+void sync_within_limits(struct sim *s)
+{
+    assert_int_equal(sim_i64(sim_stats(s), "over_limit"), 0);
+}
