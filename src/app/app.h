@@ -9,6 +9,7 @@
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
+#include "people/people.h"
 #include "strava/strava.h"
 #include "trails/trails.h"
 #include "web/web.h"
@@ -58,8 +59,9 @@ struct app {
     struct strava *strava;
     struct ingest_sync *sync; /* after app_open_work; NULL likewise */
     struct jobs *calls;       /* the queue of those; after app_open_work, if strava is open */
-    struct jobs_kind call_kinds[INGEST_STRAVA_KINDS];
-    struct web *web; /* these two only after app_open_web; NULL: switched off */
+    struct jobs_kind call_kinds[INGEST_STRAVA_KINDS + 1];
+    struct people_checks checks; /* the last of these kinds */
+    struct web *web;             /* these two only after app_open_web; NULL: switched off */
     struct httpd *server[APP_SERVERS];
     struct ticker *watchdog;
     struct ingest_subscription subscription;

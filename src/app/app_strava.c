@@ -176,6 +176,8 @@ void app__open_calls(struct app *app)
         return;
     }
     ingest_strava_kinds(app->sync, app->call_kinds);
+    app->checks = (struct people_checks){.pool = app->pool, .strava = app->strava};
+    people_check_kind(&app->checks, &app->call_kinds[INGEST_STRAVA_KINDS]);
     const struct jobs_conf calls = {
         .queue = STRAVA_QUEUE,
         .db = &app->db,
@@ -185,7 +187,7 @@ void app__open_calls(struct app *app)
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),
     };
-    app->calls = jobs_open(app->pool, &calls, app->call_kinds, INGEST_STRAVA_KINDS);
+    app->calls = jobs_open(app->pool, &calls, app->call_kinds, COUNT_OF(app->call_kinds));
 }
 
 bool app__close_strava(struct app *app, struct op *op)
