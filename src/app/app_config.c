@@ -27,8 +27,8 @@ const struct config_key app_config_keys[] = {
      .fallback = "4",
      .min = 2,
      .max = 100,
-     .doc =
-         "connections for work, besides two for pages, one for the heartbeat and one that listens"},
+     .doc = "connections for work, besides two for pages, two for Strava's events, one for the "
+            "heartbeat and one that listens"},
     {.name = "database.connect_timeout",
      .type = CONFIG_DURATION,
      .fallback = "10s",

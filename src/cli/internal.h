@@ -112,6 +112,8 @@ struct flow *cli_serve(struct cli *c);
 struct flow *cli_process(struct cli *c);
 struct flow *cli_migrate(struct cli *c);
 struct flow *cli_admin_secret(struct cli *c);
+struct flow *cli_sync_subscribe(struct cli *c);
+struct flow *cli_sync_unsubscribe(struct cli *c);
 struct flow *cli_import(struct cli *c);
 struct flow *cli_alert_list(struct cli *c);
 struct flow *cli_status(struct cli *c);

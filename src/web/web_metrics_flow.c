@@ -235,6 +235,33 @@ static void http_metrics(const struct web *w, struct buf *b)
     latency(w, b);
 }
 
+/* ---- events that Strava pushes --------------------------------------------------------------- */
+
+static void event_metrics(const struct web *w, struct buf *b)
+{
+    struct ingest_events_counts n = {0};
+    if (w->conf.events) {
+        n = ingest_events_counts(w->conf.events);
+    }
+    const struct {
+        const char *outcome;
+        uint64_t count;
+    } row[] = {{"kept", n.kept},
+               {"refused", w->hook.refused},
+               {"malformed", w->hook.malformed},
+               {"unavailable", w->hook.unavailable}};
+    metric(b, "waymark_events_total", "counter",
+           "Pushed events: kept; not understood, and acknowledged; malformed; not kept in time.");
+    for (size_t i = 0; i < COUNT_OF(row); i++) {
+        sample(b, "waymark_events_total", (const char *const[]){"outcome", row[i].outcome, NULL},
+               (double)row[i].count);
+    }
+    plain(b, "waymark_event_commits_total", "counter", "Commits in which events were kept.",
+          (double)n.commits);
+    plain(b, "waymark_events_waiting", "gauge", "Events that wait for a commit.",
+          (double)n.waiting);
+}
+
 /* ---- the queue, as this instance sees it ------------------------------------------------------
  */
 
@@ -424,6 +451,7 @@ static enum flow_next metrics_tell(struct flow *f)
     http_metrics(w, &b);
     jobs_metrics(w, &b);
     alert_metrics(w, &b);
+    event_metrics(w, &b);
     plain(&b, "waymark_ready", "gauge", "1 while this instance takes on work.",
           up && !w->draining && beat_ms >= 0 && beat_ms < WEB_BEAT_OLD_MS);
     plain(&b, "waymark_database_up", "gauge", "1 if the database answered this scrape.", up);
