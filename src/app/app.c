@@ -366,6 +366,7 @@ static enum flow_next down_strava(struct flow *f)
 static enum flow_next down_fetch(struct flow *f)
 {
     struct down_flow *d = down_of(f);
+    d->app->arena = arena_free(d->app->arena);
     return app__close_strava(d->app, &d->op) ? flow_wait_any(f, &d->op, down_STEP_pool, 0)
                                              : FLOW_NEXT;
 }

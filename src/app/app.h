@@ -67,6 +67,7 @@ struct app {
     struct ingest_subscription subscription;
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
+    struct arena *arena;             /* what web is told of the configuration; or NULL */
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
@@ -97,6 +98,10 @@ bool app__close_strava(struct app *app, struct op *op);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;
+/* Where people reach the public listener, "https://trails.example.org": http.public_url, else the
+ * origin of strava.callback_url; NULL: neither is given. -1 (CONF): it is no such address. */
+int app_public_origin(const struct config *c, struct arena *a, const char **ret,
+                      struct err *err) MUST_CHECK;
 /* Whether there is anything to do with Strava. */
 bool app_strava_is_on(const struct config *c);
 /* Whether the admin listener is switched on. */

@@ -167,6 +167,11 @@ int app_open_web(struct app *app, struct err *err)
     if (open_events(app, err) != 0) {
         return -1;
     }
+    const char *origin = NULL;
+    app->arena = arena_new(0);
+    if (app_public_origin(c, app->arena, &origin, err) != 0) {
+        return -1;
+    }
     const struct web_conf conf = {
         .db = &app->work_db,
         .jobs = app->jobs,
@@ -176,6 +181,8 @@ int app_open_web(struct app *app, struct err *err)
         .admin_secret = secret && *secret ? secret : NULL,
         .hook_path = app->events ? app->hook_path : NULL,
         .events = app->events,
+        .strava = app->strava,
+        .origin = origin,
     };
     app->web = web_open(app->loop, &conf);
     for (int i = 0; i < APP_SERVERS; i++) {

@@ -104,12 +104,6 @@ const size_t web__page_count = COUNT_OF(web__pages);
 
 static const struct httpd_files admin_files = {.file = FILES_web};
 
-void web__front_get(struct httpd_req *r, void *ctx)
-{
-    (void)ctx;
-    httpd_text(r, 200, "Waymark\n");
-}
-
 static void to_admin(struct httpd_req *r, void *ctx)
 {
     (void)ctx;
@@ -130,6 +124,8 @@ void web_mount_public(struct web *w, struct httpd *h)
         add(h, HTTPD_GET, "/", web__front_get, w);
     }
     web__hook_mount(w, h);
+    web__people_mount(w, h);
+    httpd_serve_files(h, "/static/", &admin_files);
 }
 
 /* The stream of a page has its path below /admin/live. */
