@@ -61,6 +61,9 @@ struct config *cli__load_config(struct cli *c, struct err *err) MUST_CHECK;
 /* c->config is now this one. What was taken from the first lives on; one in between does not. */
 void cli__config_replace(struct cli *c, struct config *now);
 
+/* cli_help.c: no command was given, or none that there is. Returns the exit status. */
+int cli__no_command(int argc, char **argv);
+
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
 /* Flows of commands are made before the app is up; they get at it by c->app. A command whose
