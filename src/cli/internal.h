@@ -90,6 +90,7 @@ void cli_table_print(struct cli_table *t, FILE *out);
  * --quiet or --json. */
 struct cli_progress {
     const char *what;
+    const char *note; /* in place of the time that is left; NULL: that */
     bool off, tty, drawn;
     int64_t started_ms, last_ms;
     double last_share;
@@ -125,6 +126,9 @@ int cli_jobs_pause_check(struct cli *c);
 int cli_jobs_drain_check(struct cli *c);
 int cli_jobs_cron_add_check(struct cli *c);
 int cli_jobs_rates_set_check(struct cli *c);
+int cli_sync_check(struct cli *c);
+struct flow *cli_sync(struct cli *c);
+struct flow *cli_sync_status(struct cli *c);
 struct flow *cli_jobs_list(struct cli *c);
 struct flow *cli_jobs_show(struct cli *c);
 struct flow *cli_jobs_change(struct cli *c); /* retry, cancel, discard, purge, move */
