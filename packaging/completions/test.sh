@@ -52,7 +52,7 @@ for shell in bash zsh fish; do
     command -v $shell >/dev/null || continue
     cut -d' ' -f1 "$box/commands" | sort -u >"$box/want"
     expect $shell "$box/want" ''
-    for group in jobs route sync 'jobs cron'; do
+    for group in athlete jobs route sync 'jobs cron'; do
         sed -n "s/^$group \([^ ]*\).*/\1/p" "$box/commands" | sort -u >"$box/want"
         # shellcheck disable=SC2086 # words
         expect $shell "$box/want" '' $group

@@ -22,8 +22,8 @@ struct doctor {
     struct item item[ITEMS];
     struct db_cluster_conf cluster;
     bool cluster_asked; /* there is a place for it */
-    struct op db_op;
-    bool db_running;
+    struct op db_op, callback_op, closing;
+    bool db_running, callback_running;
     struct timer_op limit;
     bool late;
     unsigned pending; /* items and the database */
@@ -84,6 +84,26 @@ static void part_ended(struct doctor *d)
         op_cancel(&d->limit.op);
 }
 
+static void on_callback(struct op *op)
+{
+    struct doctor *d = op->waiter;
+    d->callback_running = false;
+    part_ended(d);
+}
+
+/* By the word that the database has, if there is one. */
+static void ask_callback(struct doctor *d)
+{
+    struct doctor_strava *s = &d->f.strava;
+    s->word = d->f.db.word;
+    if (!s->on || !s->callback_url || !s->word || d->late)
+        return;
+    d->callback_running = true;
+    d->pending++;
+    flow_call(doctor__callback_flow(d->loop, s), &d->callback_op);
+    op_await(&d->callback_op, on_callback, d);
+}
+
 static void on_database(struct op *op)
 {
     struct doctor *d = op->waiter;
@@ -94,6 +114,7 @@ static void on_database(struct op *op)
         db->connected.err = (struct err){0};
         db->why_not = "the private PostgreSQL is not running: waymark serve starts it";
     }
+    ask_callback(d);
     part_ended(d);
 }
 
@@ -138,6 +159,8 @@ static void on_limit(struct op *op)
     d->late = true;
     if (d->db_running)
         op_cancel(&d->db_op);
+    if (d->callback_running)
+        op_cancel(&d->callback_op);
     timer_op_start(&d->limit, d->loop, GRACE_MS);
     op_await(&d->limit.op, on_limit, d);
 }
@@ -178,6 +201,8 @@ static void prepare(struct doctor *d)
     struct doctor_facts *f = &d->f;
     const char *temp = getenv("TMPDIR"), *dir = NULL;
     doctor__read_conf(d->c, f);
+    f->db.wants_strava = f->strava.on;
+    f->strava.closing = &d->closing;
     f->temp.dir = temp && *temp ? temp : "/tmp";
     bool set = config_str(d->c->config, "data.dir") != NULL;
     if (!f->private_db && !set)

@@ -88,9 +88,23 @@ struct doctor_db {
     struct doctor_instance *instance;
     size_t ninstances;
 
+    bool wants_strava; /* to be asked about, too */
+    struct doctor_part strava;
+    int64_t subscription_id, subscription_s; /* 0: none; since it was looked at */
+    const char *subscription_url, *subscription_problem, *word; /* NULL: there is none */
+
     struct doctor_part queue;
     int64_t dead, halted, cron_problems, pauses;
     const char *halted_one, *cron_problem, *paused, *unserved;
+};
+
+struct doctor_strava {
+    bool on, keep;
+    const char *callback_url; /* NULL: none */
+    const char *word;         /* for the challenge */
+    struct doctor_part asked; /* that address */
+    int64_t callback_ms;
+    struct op *closing; /* of what the flow leaves behind when its time is up */
 };
 
 struct doctor_facts {
@@ -105,6 +119,7 @@ struct doctor_facts {
     struct db_cluster_facts cluster;
     bool cluster_done;
     struct doctor_db db;
+    struct doctor_strava strava;
 };
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
@@ -128,7 +143,8 @@ enum doctor_group {
     DOCTOR_DISK,
     DOCTOR_LIMITS,
     DOCTOR_PORTS,
-    DOCTOR_QUEUE
+    DOCTOR_QUEUE,
+    DOCTOR_STRAVA
 };
 struct doctor_check {
     const char *name;
@@ -181,7 +197,9 @@ extern const size_t doctor_check_count;
     CHECK_(dead_jobs, DOCTOR_QUEUE, "dead jobs")                                                   \
     CHECK_(lanes, DOCTOR_QUEUE, "lanes")                                                           \
     CHECK_(schedules, DOCTOR_QUEUE, "schedules")                                                   \
-    CHECK_(pauses, DOCTOR_QUEUE, "pauses")
+    CHECK_(pauses, DOCTOR_QUEUE, "pauses")                                                         \
+    CHECK_(callback, DOCTOR_STRAVA, "strava.callback_url")                                         \
+    CHECK_(subscription, DOCTOR_STRAVA, "subscription to events")
 #define DOCTOR_DECLARE_(fn, group, name)                                                           \
     void doctor__check_##fn(const struct doctor_facts *f, struct doctor_verdict *v);
 DOCTOR_CHECKS(DOCTOR_DECLARE_)
@@ -205,3 +223,8 @@ void doctor__print(const struct cli *c, struct doctor_verdict *v);
  * NULL. Strings go into the arena a, which must outlive the flow. */
 struct flow *doctor__db_flow(struct loop *l, const char *url, const char *direct_url,
                              struct arena *a, struct doctor_db *d);
+
+/* ---- Strava's way to us (doctor_strava_flow.c) ----------------------------------------------- */
+
+/* A flow that asks s->callback_url the challenge, with s->word, and fills the rest. Ends well. */
+struct flow *doctor__callback_flow(struct loop *l, struct doctor_strava *s);

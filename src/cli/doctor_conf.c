@@ -131,6 +131,14 @@ static void read_database(struct cli *c, struct doctor_conf *d)
     d->connections = config_i64(c->config, "database.connections");
 }
 
+static void read_strava(const struct cli *c, struct doctor_strava *s)
+{
+    const char *callback = str(c, "strava.callback_url");
+    s->on = app_strava_is_on(c->config);
+    s->callback_url = *callback ? callback : NULL;
+    s->keep = strcmp(str(c, "strava.subscription"), "keep") == 0;
+}
+
 void doctor__read_conf(struct cli *c, struct doctor_facts *f)
 {
     struct doctor_conf *d = &f->conf;
@@ -139,6 +147,7 @@ void doctor__read_conf(struct cli *c, struct doctor_facts *f)
     d->secrets = c->config_file && d->err.class == 0 ? secrets_in_file(c) : "";
     d->unreadable = passed_over(c);
     read_database(c, d);
+    read_strava(c, &f->strava);
     f->private_db = !d->has_url && d->err.class == 0;
     d->has_secret = *str(c, "admin.secret") != '\0';
     d->secret_bytes = strlen(str(c, "admin.secret"));

@@ -34,6 +34,7 @@ struct doctor_db_flow {
     STEP(dbdoctor, schema) /* -> zones, if there is none */                                        \
     STEP(dbdoctor, instances)                                                                      \
     STEP(dbdoctor, queue)                                                                          \
+    STEP(dbdoctor, strava)                                                                         \
     STEP(dbdoctor, zones)                                                                          \
     STEP(dbdoctor, notify) /* waits for LISTEN */                                                  \
     STEP(dbdoctor, hear)   /* waits for the word */                                                \
@@ -248,6 +249,23 @@ static enum flow_next dbdoctor_queue(struct flow *f)
         d->pauses = i64(x, 5);
         d->paused = text(x, 0, 6);
         d->unserved = text(x, 0, 7);
+    }
+    db_unit_done(&x->u);
+    if (!d->wants_strava)
+        return ask(x, x->pool, &SQL_cli_doctor_zone, dbdoctor_STEP_zones);
+    return ask(x, x->pool, &SQL_cli_doctor_strava, dbdoctor_STEP_strava);
+}
+
+static enum flow_next dbdoctor_strava(struct flow *f)
+{
+    struct doctor_db_flow *x = of(f);
+    struct doctor_db *d = x->d;
+    if (answered(x, &d->strava)) {
+        d->subscription_id = i64(x, 0);
+        d->subscription_url = text(x, 0, 1);
+        d->word = text(x, 0, 2);
+        d->subscription_problem = text(x, 0, 3);
+        d->subscription_s = i64(x, 4);
     }
     db_unit_done(&x->u);
     return ask(x, x->pool, &SQL_cli_doctor_zone, dbdoctor_STEP_zones);

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 static const char *const status_name[] = {"ok", "warn", "FAIL", "skipped"};
-static const char *const group_name[] = {"configuration", "database", "disk",
-                                         "limits",        "ports",    "queue"};
+static const char *const group_name[] = {"configuration", "database", "disk",  "limits",
+                                         "ports",         "queue",    "strava"};
 
 static void print_json(const struct doctor_verdict *v)
 {

@@ -296,7 +296,9 @@ void doctor__check_connections(const struct doctor_facts *f, struct doctor_verdi
     if (doctor__unknown(d, &d->load, v))
         return;
     enum { OTHERS = 4 }; /* two for pages, the heartbeat, the one that listens */
-    long long need = (long long)f->conf.connections + OTHERS,
+    const struct doctor_strava *s = &f->strava;
+    long long events = s->on && s->callback_url ? 2 : 0,
+              need = (long long)f->conf.connections + OTHERS + events,
               left = (long long)(d->room - d->in_use);
     static const char remedy[] =
         "raise max_connections of the server, or lower [database] connections";

@@ -2,6 +2,7 @@
  * none, no way to change its address, and Strava makes one only while our listener answers its
  * challenge (https://developers.strava.com/docs/webhooks). So the one thing that must not happen is
  * to remove one and be unable to make the next. */
+#include "fetch/fetch.h"
 #include "ingest/internal.h"
 
 #include <jansson.h>
@@ -10,7 +11,7 @@ enum {
     ASK_MS = 30000,
     OWN_MS = 10000, /* for our own answer; Strava waits 2 s, but its way may be better */
     BODY_MAX = 64 * 1024,
-    ALERT_AFTER = 3,  /* attempts: a proxy that starts after us is no news */
+    ALERT_AFTER = 5,  /* attempts, half a minute: a proxy that starts after us is no news */
     WORD_BYTES = 128, /* of what Strava says is wrong */
 };
 
@@ -80,8 +81,10 @@ static char *said(struct subscribe_flow *x)
         const char *text = json_string_value(json_object_get(first, key[i]));
         part[i] = text ? text : "";
     }
-    char *out = text_tame(arena_printf(x->f.arena, "%.*s, %.*s: %.*s", WORD_BYTES, part[0],
-                                       WORD_BYTES, part[1], WORD_BYTES, part[2]));
+    char *out = first ? arena_printf(x->f.arena, "%.*s, %.*s: %.*s", WORD_BYTES, part[0],
+                                     WORD_BYTES, part[1], WORD_BYTES, part[2])
+                      : arena_strdup(x->f.arena, "it gives no reason");
+    text_tame(out);
     json_decref(root);
     return out;
 }

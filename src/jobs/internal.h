@@ -135,6 +135,8 @@ struct jobs {
 void jobs__pump(struct jobs *q);
 /* jobs.c: look again after so many milliseconds, if nothing wakes us before. */
 void jobs__poll_in(struct jobs *q, int64_t ms);
+/* The same, unless it looks sooner anyway. */
+void jobs__poll_within(struct jobs *q, int64_t ms);
 /* jobs.c: notes a failure or a success of the queue's own calls; logs the change only. */
 void jobs__db_failed(struct jobs *q, enum jobs_caller who, const struct err *err);
 void jobs__db_worked(struct jobs *q, enum jobs_caller who);

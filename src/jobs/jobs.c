@@ -14,6 +14,14 @@ void jobs__poll_in(struct jobs *q, int64_t ms)
     uv_timer_start(&q->poll, poll_fired, (uint64_t)ms, 0);
 }
 
+void jobs__poll_within(struct jobs *q, int64_t ms)
+{
+    if (ms < q->conf.poll_ms &&
+        (!uv_is_active((uv_handle_t *)&q->poll) || uv_timer_get_due_in(&q->poll) > (uint64_t)ms)) {
+        jobs__poll_in(q, ms);
+    }
+}
+
 static void drain_fired(uv_timer_t *t)
 {
     struct jobs *q = t->data;

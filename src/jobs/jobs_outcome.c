@@ -26,6 +26,7 @@ struct outcome_flow {
     struct timer_op pause;
     int64_t pause_ms;
     size_t retried, buried; /* what the unit under way makes of them */
+    double soonest_s;       /* of those retried; 0: at once, or none */
     bool rerun;             /* run goes on instead of being freed */
 };
 #define OUTCOME_STEPS(STEP)                                                                        \
@@ -127,6 +128,7 @@ static enum flow_next outcome_put_back(struct flow *f)
             *spent = arena_new_array(f->arena, int64_t, b->n);
     double *delay = arena_new_array(f->arena, double, b->n);
     size_t nback = 0, nspent = 0;
+    o->soonest_s = 0;
     for (size_t i = 0; i < b->n; i++) {
         const struct jobs_job *j = &b->job[i];
         if (!refund && j->attempt >= j->max_attempts) {
@@ -134,6 +136,7 @@ static enum flow_next outcome_put_back(struct flow *f)
             continue;
         }
         delay[nback] = delay_of(o, j);
+        o->soonest_s = nback == 0 || delay[nback] < o->soonest_s ? delay[nback] : o->soonest_s;
         back[nback++] = j->id;
     }
     db_unit_init(&o->u, o->q->pool, f->arena, DB_TX);
@@ -196,6 +199,10 @@ static enum flow_next outcome_written(struct flow *f)
     FAULT_POINT("outcome_written");
     o->q->counts.retried += o->retried;
     o->q->counts.buried += o->buried;
+    if (o->soonest_s > 0 && o->q->state == JOBS_RUNNING) {
+        /* The claim that would have heard of it may have been the last one for long. */
+        jobs__poll_within(o->q, (int64_t)(o->soonest_s * 1000) + 1);
+    }
     return FLOW_DONE;
 }
 

@@ -23,8 +23,10 @@ struct script_request *fetch_script_expect(enum fetch_method method, const char 
 /* The answer to any number of such requests, whenever the expected one is not such. */
 struct script_request *fetch_script_always(enum fetch_method method, const char *url);
 
-/* What the request must carry. value: decoded. */
+/* What the request must carry. value: decoded; of a query NULL: any, and what it was is told by
+ * fetch_script_query_sent. */
 void fetch_script_query(struct script_request *x, const char *name, const char *value);
+const char *fetch_script_query_sent(const struct script_request *x, const char *name);
 void fetch_script_form(struct script_request *x, const char *name, const char *value);
 void fetch_script_header(struct script_request *x, const char *name, const char *value);
 void fetch_script_bearer(struct script_request *x, const char *token);

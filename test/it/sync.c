@@ -47,6 +47,7 @@ const char *const *sync_env(struct sim *s, const char *const *more)
     unsigned n = 0;
     env[n++] = "STRAVA_CLIENT_ID=1001";
     env[n++] = "STRAVA_CLIENT_SECRET=sim-secret-1001";
+    it_secret("sim-secret-1001");
     env[n++] = it_format("WAYMARK_STRAVA_API_URL=%s/api/v3", sim_url(s));
     env[n++] = it_format("WAYMARK_STRAVA_OAUTH_URL=%s", sim_url(s));
     env[n++] = "WAYMARK_PROCESSOR_POLL=500ms";

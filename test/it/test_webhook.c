@@ -18,6 +18,8 @@ static struct it_proc *serve(struct it_db *db, const char **address)
 /* Athletes 1 and 2, connected, to the subscription that the events name. */
 static void connect_them(struct it_db *db)
 {
+    /* Jobs are looked at, not done: there is no Strava here. */
+    it_exec(db, "INSERT INTO q.pause (queue) VALUES ('strava')");
     it_exec(db, "INSERT INTO athletes (id) VALUES (1), (2);"
                 "INSERT INTO strava.account (athlete_id) VALUES (1), (2);"
                 "INSERT INTO access_tokens (athlete_id, access_token, expires_at) VALUES (1, 'a',"

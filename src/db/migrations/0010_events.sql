@@ -199,6 +199,6 @@ BEGIN
             q.cron_next(c, clock_timestamp()))
     ON CONFLICT (name) DO NOTHING;
     DELETE FROM q.dead WHERE ukey = 'subscribe';
-    PERFORM q.add('[{"queue": "trails", "kind": "strava.subscribe", "ukey": "subscribe", "prio": 5}]');
+    PERFORM q.add('[{"queue": "trails", "kind": "strava.subscribe", "ukey": "subscribe", "prio": 5, "max_attempts": 16}]');
     UPDATE q.job SET state = 'ready', run_at = NULL WHERE ukey = 'subscribe' AND state = 'waiting';
 END $$;

@@ -17,9 +17,9 @@ static void answer(struct doctor_part *p)
 
 static void make_database(struct doctor_db *d)
 {
-    struct doctor_part *part[] = {&d->connected, &d->server, &d->load,     &d->rights,
-                                  &d->zones,     &d->schema, &d->told,     &d->listening,
-                                  &d->same,      &d->queue,  &d->instances};
+    struct doctor_part *part[] = {&d->connected, &d->server, &d->load,      &d->rights,
+                                  &d->zones,     &d->schema, &d->told,      &d->listening,
+                                  &d->same,      &d->queue,  &d->instances, &d->strava};
     for (size_t i = 0; i < COUNT_OF(part); i++)
         answer(part[i]);
     d->where = "postgresql://me@db/x";
@@ -42,6 +42,10 @@ static void make_database(struct doctor_db *d)
     d->applied = applied;
     for (const struct db_migration *m = db_migrations; m->version != 0; m++)
         applied[d->napplied++] = (struct doctor_migration){m->version, m->name, m->sha256};
+    d->subscription_id = 120475;
+    d->subscription_url = "https://t/h";
+    d->subscription_s = 7200;
+    d->word = "w";
     d->instance = instance;
     d->ninstances = 1;
     instance[0] = instance[1] =
@@ -92,6 +96,11 @@ static void make(void)
         .admin = {.admin = true},
         .admin_done = true,
         .cluster_done = true,
+        .strava = {.on = true,
+                   .keep = true,
+                   .callback_url = "https://t/h",
+                   .asked = {.answered = true},
+                   .callback_ms = 30},
     };
     doctor__read_ports("*:8080, unix:/run/w.sock,systemd", &f.http);
     doctor__read_ports("127.0.0.1:9090", &f.admin);
@@ -458,6 +467,39 @@ static void test_queue(void **state)
     CASE(pauses, DOCTOR_OK, "in force in races", "", f.db.pauses = 1, f.db.paused = "races");
 }
 
+static void not_asked(const char *msg)
+{
+    f.strava.asked.answered = false;
+    if (msg)
+        (void)err_set(&f.strava.asked.err, ERR_HTTP, ERR_RETRY, "%s", msg);
+}
+
+static void test_strava(void **state)
+{
+    (void)state;
+    CASE(callback, DOCTOR_SKIPPED, "not configured", "", f.strava.on = false);
+    CASE(callback, DOCTOR_SKIPPED, "looking", "", f.strava.callback_url = NULL);
+    CASE(callback, DOCTOR_SKIPPED, "not started", "", f.db.word = NULL);
+    CASE(callback, DOCTOR_SKIPPED, "older", "", f.db.strava.answered = false,
+         unwell(&f.db.strava.err, "42P01", "no table"));
+    CASE(callback, DOCTOR_FAIL, "in time", "proxy", not_asked(NULL));
+    CASE(callback, DOCTOR_FAIL, "404", "proxy", not_asked("answered 404"));
+    CASE(callback, DOCTOR_FAIL, "refused", "waymark serve", not_asked("refused"),
+         f.db.ninstances = 0);
+    CASE(callback, DOCTOR_WARN, "1900 ms", "2 s", f.strava.callback_ms = 1900);
+    CASE(subscription, DOCTOR_SKIPPED, "not configured", "", f.strava.on = false);
+    CASE(subscription, DOCTOR_SKIPPED, "looking", "", f.strava.callback_url = NULL);
+    CASE(subscription, DOCTOR_FAIL, "not verifiable", "sync subscribe",
+         f.db.subscription_problem = "not verifiable");
+    CASE(subscription, DOCTOR_WARN, "none yet", "sync subscribe", f.db.subscription_id = 0);
+    CASE(subscription, DOCTOR_OK, "off", "", f.db.subscription_id = 0, f.strava.keep = false);
+    CASE(subscription, DOCTOR_WARN, "elsewhere", "sync subscribe",
+         f.db.subscription_url = "https://t/other");
+    CASE(subscription, DOCTOR_WARN, "elsewhere", "restart", f.db.subscription_url = NULL);
+    CASE(subscription, DOCTOR_WARN, "72h", "jobs list", f.db.subscription_s = 3 * 86400);
+    CASE(subscription, DOCTOR_OK, "120475, looked at 2h ago", "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,7 +508,7 @@ int main(void)
         cmocka_unit_test(test_connection),    cmocka_unit_test(test_contents),
         cmocka_unit_test(test_settings),      cmocka_unit_test(test_host),
         cmocka_unit_test(test_ports),         cmocka_unit_test(test_scopes),
-        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_queue),         cmocka_unit_test(test_strava),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
