@@ -388,10 +388,7 @@ static void print_help(const struct cli_command *cmd)
             printf("  %-22s %s\n", left, options[i].doc);
         }
     }
-    if (is_group(cmd->name)) {
-        puts("\nMore:");
-        list_commands(cmd->name, stdout);
-    }
+    cli__more_commands(cmd->name);
 }
 
 const char *cli_option(const struct cli *c, const char *name)

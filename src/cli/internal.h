@@ -63,6 +63,8 @@ void cli__config_replace(struct cli *c, struct config *now);
 
 /* cli_help.c: no command was given, or none that there is. Returns the exit status. */
 int cli__no_command(int argc, char **argv);
+/* Commands that begin with this one's name, if there are any. */
+void cli__more_commands(const char *name);
 
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
