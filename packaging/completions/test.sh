@@ -34,13 +34,17 @@ expect() {
 waymark --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z -]*[a-z]\).*/\1/p' | sed -E 's/ {2,}.*//' >"$box/lines"
 # A command's words end where its help says so: the rest of such a line is its first operand or its summary.
 while IFS= read -r line; do
-    name=''
+    name='' command=''
     for word in $line; do
         name+=${name:+ }$word
         # shellcheck disable=SC2086 # words
-        if waymark $name --help 2>/dev/null | grep -q "^usage: waymark $name "; then break; fi
+        if waymark $name --help 2>/dev/null | grep -q "^usage: waymark $name "; then
+            command=$name # or the first words of a longer one
+        elif [[ $command ]]; then
+            break
+        fi
     done
-    echo "$name"
+    echo "$command"
 done <"$box/lines" >"$box/commands"
 (($(wc -l <"$box/commands") >= 20)) || { echo "hardly a command was found in the help" && bad=1; }
 
@@ -48,7 +52,7 @@ for shell in bash zsh fish; do
     command -v $shell >/dev/null || continue
     cut -d' ' -f1 "$box/commands" | sort -u >"$box/want"
     expect $shell "$box/want" ''
-    for group in athlete jobs route 'jobs cron'; do
+    for group in athlete jobs route sync 'jobs cron'; do
         sed -n "s/^$group \([^ ]*\).*/\1/p" "$box/commands" | sort -u >"$box/want"
         # shellcheck disable=SC2086 # words
         expect $shell "$box/want" '' $group

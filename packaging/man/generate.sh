@@ -39,18 +39,22 @@ options() {
 }
 
 generated() {
-    local usage words name help list
+    local usage words given name text help list
     printf '.Bl -tag -width Ds\n'
     while IFS= read -r usage; do
         [[ $usage =~ ^\ \ ([a-z][a-z\ -]*[a-z])(\ |$) ]] || continue
-        # Words in small letters, as long as they are a command's.
+        # Words in small letters, as many as are a command's.
         read -ra words <<<"$usage"
-        name=()
+        name=() given=() help=
         for word in "${words[@]}"; do
             [[ $word =~ ^[a-z-]+$ ]] || break
-            name+=("$word")
-            help=$("$waymark" "${name[@]}" --help 2>&1) || true
-            if [[ $help == "usage: waymark ${name[*]} "* ]]; then break; fi
+            given+=("$word")
+            text=$("$waymark" "${given[@]}" --help 2>&1) || true
+            if [[ $text == "usage: waymark ${given[*]} "* ]]; then
+                name=("${given[@]}") help=$text
+            elif [[ $help ]]; then
+                break
+            fi
         done
         [[ $help =~ ^usage:\ waymark\ ${name[*]}\ ?(.*)\ ?\[options\] ]] || continue
         printf '.It Cm %s%s\n' "${name[*]}" "$(operands "${BASH_REMATCH[1]}")"

@@ -38,6 +38,9 @@ static const struct {
     {"cap15", "N", "at most so many in a quarter of an hour", false, NULL},
     {"capday", "N", "at most so many in a day (UTC)", false, NULL},
     {"reserve", "SHARE", "of them, kept for live work; default 0.3", false, NULL},
+    {"mode", "M", "new, all or reconcile; default new", false, NULL},
+    {"from", "DATE", "what started from then on, as 2026-01-31; default: by mode", false, NULL},
+    {"detach", NULL, "only ask for it: the service does it", false, NULL},
     {"batch-size", "N", "activities in one transaction", false, "processor.batch_size"},
     {"concurrency", "N", "batches in flight", false, "processor.concurrency"},
     {"interval", "T", "look for forgotten work this often (90s, 1h30m)", false,
@@ -116,6 +119,18 @@ const struct cli_command cli_commands[] = {
      .options = "",
      .summary = "remove routes, with all credit on them",
      .body = cli_route_remove},
+    {.name = "sync",
+     .operands = "",
+     .options = "athlete mode from detach",
+     .summary = "bring in what Strava has: what is new, all, or what has changed",
+     .check = cli_sync_check,
+     .body = cli_sync},
+    {.name = "sync status",
+     .operands = "",
+     .options = "",
+     .summary = "the latest sync of each athlete, and what is left of Strava's calls",
+     .body = cli_sync_status,
+     .schema = APP_SCHEMA_CHECK},
     {.name = "sync subscribe",
      .operands = "",
      .options = "",
@@ -373,6 +388,7 @@ static void print_help(const struct cli_command *cmd)
             printf("  %-22s %s\n", left, options[i].doc);
         }
     }
+    cli__more_commands(cmd->name);
 }
 
 const char *cli_option(const struct cli *c, const char *name)

@@ -1,4 +1,4 @@
-/* What commands there are, for whoever names none. */
+/* What commands there are, for whoever names none, or the first word of several. */
 #include "cli/internal.h"
 
 /* All commands, or those of a group ("route"). */
@@ -51,4 +51,12 @@ int cli__no_command(int argc, char **argv)
                 text_tame(argv[1]));
     }
     return help ? 0 : 2;
+}
+
+void cli__more_commands(const char *name)
+{
+    if (is_group(name)) {
+        puts("\nMore:");
+        list_commands(name, stdout);
+    }
 }

@@ -26,8 +26,10 @@ static void draw_bar(struct cli_progress *p, uint64_t done, uint64_t total, doub
     }
     cells[n] = '\0';
     double seconds = (double)(clock_mono_ms() - p->started_ms) / 1000;
-    char left[48] = "";
-    if (share > 0.02 && share < 1 && seconds > 1) {
+    char left[120] = "";
+    if (p->note) {
+        snprintf(left, sizeof(left), ", %s", p->note);
+    } else if (share > 0.02 && share < 1 && seconds > 1) {
         snprintf(left, sizeof(left), ", %.0f s left", seconds / share - seconds);
     }
     fprintf(stderr, "\r%s %s %3.0f %% %llu of %llu%s\033[K", p->what, cells, share * 100,
@@ -48,8 +50,9 @@ void cli_progress_set(struct cli_progress *p, uint64_t done, uint64_t total)
         draw_bar(p, done, total, share);
         p->last_ms = clock_mono_ms();
     } else if (!p->tty && total > 1 && (since >= PLAIN_LINE_MS || end)) {
-        fprintf(stderr, "%s: %llu of %llu (%.0f %%)\n", p->what, (unsigned long long)done,
-                (unsigned long long)total, share * 100);
+        fprintf(stderr, "%s: %llu of %llu (%.0f %%)%s%s\n", p->what, (unsigned long long)done,
+                (unsigned long long)total, share * 100, p->note ? ", " : "",
+                p->note ? p->note : "");
         p->last_ms = clock_mono_ms();
     }
     p->last_share = share;

@@ -63,6 +63,8 @@ void cli__config_replace(struct cli *c, struct config *now);
 
 /* cli_help.c: no command was given, or none that there is. Returns the exit status. */
 int cli__no_command(int argc, char **argv);
+/* Commands that begin with this one's name, if there are any. */
+void cli__more_commands(const char *name);
 
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
@@ -93,6 +95,7 @@ void cli_table_print(struct cli_table *t, FILE *out);
  * --quiet or --json. */
 struct cli_progress {
     const char *what;
+    const char *note; /* in place of the time that is left; NULL: that */
     bool off, tty, drawn;
     int64_t started_ms, last_ms;
     double last_share;
@@ -137,6 +140,9 @@ int cli_jobs_pause_check(struct cli *c);
 int cli_jobs_drain_check(struct cli *c);
 int cli_jobs_cron_add_check(struct cli *c);
 int cli_jobs_rates_set_check(struct cli *c);
+int cli_sync_check(struct cli *c);
+struct flow *cli_sync(struct cli *c);
+struct flow *cli_sync_status(struct cli *c);
 struct flow *cli_jobs_list(struct cli *c);
 struct flow *cli_jobs_show(struct cli *c);
 struct flow *cli_jobs_change(struct cli *c); /* retry, cancel, discard, purge, move */

@@ -170,4 +170,5 @@ void ingest_plan_kinds(struct ingest_sync *s, struct jobs_kind out[INGEST_PLAN_K
 struct flow *ingest_schedules_flow(struct db_pool *pool, const char *queue);
 
 /* For `waymark sync` and pages; their files tell parameters and columns. */
-extern const struct db_stmt SQL_ingest_request_sync, SQL_ingest_progress, SQL_ingest_syncs;
+extern const struct db_stmt SQL_ingest_request_sync, SQL_ingest_progress, SQL_ingest_calls_done,
+    SQL_ingest_syncs;
