@@ -202,6 +202,9 @@ void app_open_work(struct app *app)
         ingest_subscribe_kind(&app->subscription, app__more_kinds(app, 1));
     }
     app__open_calls(app);
+    if (app->alert) {
+        alert_kinds(app->alert, app__more_kinds(app, ALERT_KINDS));
+    }
     const struct jobs_conf jobs = {
         .queue = "trails",
         .db = &app->db,
@@ -366,6 +369,8 @@ static enum flow_next down_strava(struct flow *f)
 static enum flow_next down_fetch(struct flow *f)
 {
     struct down_flow *d = down_of(f);
+    d->app->alert = alert_free(d->app->alert);
+    d->app->arena = arena_free(d->app->arena);
     return app__close_strava(d->app, &d->op) ? flow_wait_any(f, &d->op, down_STEP_pool, 0)
                                              : FLOW_NEXT;
 }

@@ -2,6 +2,7 @@
  * (embedded or given), schema, queue, trails. Included by cli/ and nobody else. */
 #pragma once
 
+#include "alert/alert.h"
 #include "base/base.h"
 #include "db/db.h"
 #include "fetch/fetch.h"
@@ -67,6 +68,8 @@ struct app {
     struct ingest_subscription subscription;
     struct ingest_events *events;    /* after app_open_web; NULL: Strava pushes none */
     char hook_path[INGEST_PATH_MAX]; /* where it does; "" likewise */
+    struct arena *arena;             /* what web is told of the configuration; or NULL */
+    struct alert *alert;             /* after app_open_alerts */
 };
 
 enum app_schema { APP_SCHEMA_MIGRATE, APP_SCHEMA_CHECK };
@@ -76,6 +79,13 @@ struct loop *app_loop_new(const struct config *c, struct err *err) MUST_CHECK;
 /* A flow: the database answers and its schema is the newest (MIGRATE makes it so; the embedded one
  * always does). wait_ms: how long to wait for a configured database that is down. */
 struct flow *app_up_flow(struct app *app, enum app_schema schema, int64_t wait_ms);
+/* Opens the HTTP client, if it is not open. Fails (CONF). */
+int app_open_fetch(struct app *app, struct err *err) MUST_CHECK;
+/* What the configuration says of alerts; strings are the configuration's. */
+struct alert_conf app_alert_conf(const struct config *c);
+/* Opens alerts, and the client for them, before app_open_work, which takes on their jobs then.
+ * Fails (CONF). */
+int app_open_alerts(struct app *app, struct err *err) MUST_CHECK;
 /* Opens what calls Strava, if it is configured. Fails (CONF) when something of that is missing, or
  * the key of the tokens cannot be had. */
 int app_open_strava(struct app *app, struct err *err) MUST_CHECK;
@@ -97,6 +107,10 @@ bool app__close_strava(struct app *app, struct op *op);
 /* Opens the two listeners, as configured, on work that is open. Fails (CONF) when an address cannot
  * be had. */
 int app_open_web(struct app *app, struct err *err) MUST_CHECK;
+/* Where people reach the public listener, "https://trails.example.org": http.public_url, else the
+ * origin of strava.callback_url; NULL: neither is given. -1 (CONF): it is no such address. */
+int app_public_origin(const struct config *c, struct arena *a, const char **ret,
+                      struct err *err) MUST_CHECK;
 /* Whether there is anything to do with Strava. */
 bool app_strava_is_on(const struct config *c);
 /* Whether the admin listener is switched on. */

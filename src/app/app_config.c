@@ -319,6 +319,42 @@ static int check_callback(const struct config *c, struct err *err)
                           "%s: strava.callback_url = ", config_source(c, "strava.callback_url"));
 }
 
+/* The login sends people back to an address that looks like it, and is another. */
+static int check_callback_is_free(const struct config *c, struct err *err)
+{
+    const char *url = config_str(c, "strava.callback_url");
+    char path[INGEST_PATH_MAX];
+    return !url || !*url || ingest_callback_path(url, path, err) != 0 || !web_has_path(path)
+               ? 0
+               : err_set(err, ERR_CONF, ERR_PERMANENT,
+                         "%s: strava.callback_url: %s is a page of people's; events need a path of "
+                         "their own, such as /webhook/ and a long random word",
+                         config_source(c, "strava.callback_url"), path);
+}
+
+static int check_public_url(const struct config *c, struct err *err)
+{
+    struct arena *a = arena_new(0);
+    const char *origin;
+    int rc = app_public_origin(c, a, &origin, err);
+    arena_free(a);
+    return rc;
+}
+
+/* They are used when something is amiss, which is no time to find out that they cannot be. */
+static int check_alerts(const struct config *c, struct err *err)
+{
+    for (int to = 0; to < ALERT_TOS; to++) {
+        char key[64];
+        snprintf(key, sizeof(key), "alert.%s_url", alert_name((enum alert_to)to));
+        const char *url = config_str(c, key);
+        if (url && *url && alert_check_url(url, err) != 0) {
+            return err_wrap(err, "%s: %s is ", config_source(c, key), key);
+        }
+    }
+    return 0;
+}
+
 struct config *app_config_load(const char *file, char *const *environ_,
                                const struct app_flag *flags, size_t n, struct arena *a,
                                const char **file_used, struct err *err)
@@ -335,6 +371,9 @@ struct config *app_config_load(const char *file, char *const *environ_,
     rc = rc == 0 ? config_check(c, err) : rc;
     rc = rc == 0 ? check_secret(c, err) : rc;
     rc = rc == 0 ? check_callback(c, err) : rc;
+    rc = rc == 0 ? check_callback_is_free(c, err) : rc;
+    rc = rc == 0 ? check_public_url(c, err) : rc;
+    rc = rc == 0 ? check_alerts(c, err) : rc;
     if (file_used) {
         *file_used = file;
     }

@@ -167,15 +167,23 @@ int app_open_web(struct app *app, struct err *err)
     if (open_events(app, err) != 0) {
         return -1;
     }
+    const char *origin = NULL;
+    app->arena = arena_new(0);
+    if (app_public_origin(c, app->arena, &origin, err) != 0) {
+        return -1;
+    }
     const struct web_conf conf = {
         .db = &app->work_db,
         .jobs = app->jobs,
+        .alert = app->alert,
         .channel = config_str(c, "database.channel"),
         .data_dir = app->cluster ? app->data_dir : NULL,
         .version = WAYMARK_VERSION,
         .admin_secret = secret && *secret ? secret : NULL,
         .hook_path = app->events ? app->hook_path : NULL,
         .events = app->events,
+        .strava = app->strava,
+        .origin = origin,
     };
     app->web = web_open(app->loop, &conf);
     for (int i = 0; i < APP_SERVERS; i++) {

@@ -146,15 +146,23 @@ int app_open_strava(struct app *app, struct err *err)
     if (app_strava_keys(app, &conf.keys, err) != 0) {
         return -1;
     }
-    const struct fetch_conf client = {
-        .user_agent = "Waymark/" WAYMARK_VERSION,
-        .max_per_host = (unsigned)config_i64(c, "strava.concurrency") + 2,
-    };
-    app->fetch = app->subscription.fetch = fetch_open(app->loop, &client, err);
-    if (app->fetch) {
+    if (app_open_fetch(app, err) == 0) {
+        app->subscription.fetch = app->fetch;
         app->strava = strava_open(app->pool, app->fetch, &conf);
     }
     explicit_bzero(&conf.keys, sizeof(conf.keys));
+    return app->fetch ? 0 : -1;
+}
+
+int app_open_fetch(struct app *app, struct err *err)
+{
+    const struct fetch_conf conf = {
+        .user_agent = "Waymark/" WAYMARK_VERSION,
+        .max_per_host = (unsigned)config_i64(app->config, "strava.concurrency") + 2,
+    };
+    if (!app->fetch) {
+        app->fetch = fetch_open(app->loop, &conf, err);
+    }
     return app->fetch ? 0 : -1;
 }
 
@@ -182,7 +190,7 @@ void app__open_calls(struct app *app)
         .queue = STRAVA_QUEUE,
         .db = &app->db,
         .notify_channel = config_str(c, "database.channel"),
-        .batch_size = 8,
+        .batch_size = 1, /* each has a token: none is held by a job that waits for its turn */
         .concurrency = (unsigned)config_i64(c, "strava.concurrency"),
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),

@@ -157,6 +157,18 @@ const struct cli_command cli_commands[] = {
      .options = "",
      .summary = "make a new secret for the admin pages, and log everybody out of them",
      .body = cli_admin_secret},
+    {.name = "alert test",
+     .operands = "[DESTINATION]",
+     .max_operands = 1,
+     .options = "",
+     .summary = "send a message to each destination of alerts, or to one",
+     .run = cli_alert_test},
+    {.name = "alert list",
+     .operands = "",
+     .options = "",
+     .summary = "states that alerts are about, the bad ones first",
+     .body = cli_alert_list,
+     .schema = APP_SCHEMA_CHECK},
     {.name = "status",
      .operands = "",
      .options = "wait",
@@ -337,59 +349,6 @@ const struct cli_command cli_commands[] = {
      .own_config = true},
 };
 const size_t cli_command_count = COUNT_OF(cli_commands);
-
-/* All commands, or those of a group ("route"). */
-static void list_commands(const char *group, FILE *out)
-{
-    size_t n = group ? strlen(group) : 0;
-    for (size_t i = 0; i < cli_command_count; i++) {
-        const struct cli_command *cmd = &cli_commands[i];
-        if (!group || (strncmp(cmd->name, group, n) == 0 && cmd->name[n] == ' ')) {
-            char line[64];
-            snprintf(line, sizeof(line), "%s %s", cmd->name, cmd->operands);
-            fprintf(out, "  %-26s %s\n", line, cmd->summary);
-        }
-    }
-}
-
-static void print_usage(FILE *out)
-{
-    fputs("waymark " WAYMARK_VERSION
-          ": how much of every long-distance trail you have covered\n\nCommands:\n",
-          out);
-    list_commands(NULL, out);
-    fputs("\n`waymark COMMAND --help` tells its options. Exit status: 0 done, 1 failed, 2 usage, "
-          "75 try again,\n78 configuration.\n",
-          out);
-}
-
-static bool is_group(const char *word)
-{
-    size_t n = strlen(word);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        if (strncmp(cli_commands[i].name, word, n) == 0 && cli_commands[i].name[n] == ' ') {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* No command was given, or none that there is. */
-static int no_command(int argc, char **argv)
-{
-    const char *last = argc > 1 ? argv[argc - 1] : "";
-    bool help = strcmp(last, "--help") == 0 || strcmp(last, "-h") == 0 || strcmp(last, "help") == 0;
-    if (argc > 1 && is_group(argv[1])) {
-        fprintf(help ? stdout : stderr, "waymark %s: one of these\n", argv[1]);
-        list_commands(argv[1], help ? stdout : stderr);
-    } else if (argc == 1 || help) {
-        print_usage(help ? stdout : stderr);
-    } else {
-        fprintf(stderr, "waymark: there is no command \"%s\": see waymark help\n",
-                text_tame(argv[1]));
-    }
-    return help ? 0 : 2;
-}
 
 static bool takes(const struct cli_command *cmd, const char *name)
 {
@@ -596,7 +555,7 @@ int cli_main(int argc, char **argv, char **envp)
         return 0;
     }
     if (!cmd) {
-        return no_command(argc, argv);
+        return cli__no_command(argc, argv);
     }
     struct cli c = {.command = cmd, .arena = arena_new(0), .envp = envp};
     int rc = parse(&c, argc, argv, words + 1);

@@ -81,6 +81,9 @@ static enum flow_next process_revived(struct flow *f)
 static enum flow_next process_reconcile(struct flow *f)
 {
     struct process_flow *p = process_of(f);
+    if (app_open_alerts(&p->c->app, &f->err) != 0) {
+        return flow_fail(f);
+    }
     app_open_work(&p->c->app);
     flow_call(trails_reconcile_flow(p->c->app.pool, NULL), &p->op);
     return flow_wait(f, &p->op, process_STEP_survey, 0);

@@ -15,8 +15,9 @@ struct serve_flow {
     char *secret; /* made just now; NULL: there was one */
 };
 #define SERVE_STEPS(STEP)                                                                          \
-    STEP(serve, secret) /* -> schedules, if there are no admin pages or it is configured */        \
+    STEP(serve, secret) /* -> alerts, if there are no admin pages or it is configured */           \
     STEP(serve, show)                                                                              \
+    STEP(serve, alerts)                                                                            \
     STEP(serve, schedules) /* -> reconcile, if nothing is fetched */                               \
     STEP(serve, reconcile) /* what was left over, before anything is claimed */                    \
     STEP(serve, subscribe) /* -> start, if there is nothing to do with Strava */                   \
@@ -35,7 +36,7 @@ static enum flow_next serve_secret(struct flow *f)
     struct serve_flow *s = serve_of(f);
     const char *given = config_str(s->c->config, "admin.secret");
     if (!app_has_admin(s->c->config) || (given && *given)) {
-        return flow_goto(f, serve_STEP_schedules);
+        return flow_goto(f, serve_STEP_alerts);
     }
     flow_call(web_secret_flow(f->loop, s->c->app.pool, false, f->arena, &s->secret), &s->op);
     return flow_wait(f, &s->op, serve_STEP_show, 0);
@@ -55,10 +56,24 @@ static enum flow_next serve_show(struct flow *f)
     return FLOW_NEXT;
 }
 
+static enum flow_next serve_alerts(struct flow *f)
+{
+    struct serve_flow *s = serve_of(f);
+    if (app_open_alerts(&s->c->app, &f->err) != 0) {
+        return flow_fail(f);
+    }
+    flow_call(alert_start_flow(s->c->app.alert), &s->op);
+    return flow_wait_any(f, &s->op, serve_STEP_schedules, 0);
+}
+
 static enum flow_next serve_schedules(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
     struct app *app = &s->c->app;
+    if (s->op.failed) {
+        log_err(LOG_LEVEL_WARN, "nobody looks for what is to be told; next start again",
+                &s->op.err);
+    }
     if (app_open_strava(app, &f->err) != 0) {
         return flow_fail(f);
     }

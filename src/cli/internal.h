@@ -61,6 +61,9 @@ struct config *cli__load_config(struct cli *c, struct err *err) MUST_CHECK;
 /* c->config is now this one. What was taken from the first lives on; one in between does not. */
 void cli__config_replace(struct cli *c, struct config *now);
 
+/* cli_help.c: no command was given, or none that there is. Returns the exit status. */
+int cli__no_command(int argc, char **argv);
+
 /* cli_run.c: up, the command's flow, down. Returns the exit status. */
 int cli__run(struct cli *c);
 /* Flows of commands are made before the app is up; they get at it by c->app. A command whose
@@ -102,6 +105,7 @@ void cli_progress_end(struct cli_progress *p);
 /* The commands. */
 int cli_doctor(struct cli *c);
 int cli_health(struct cli *c);
+int cli_alert_test(struct cli *c);
 int cli_config_check(struct cli *c);
 int cli_config_example(struct cli *c);
 int cli_import_check(struct cli *c);
@@ -114,6 +118,7 @@ struct flow *cli_admin_secret(struct cli *c);
 struct flow *cli_sync_subscribe(struct cli *c);
 struct flow *cli_sync_unsubscribe(struct cli *c);
 struct flow *cli_import(struct cli *c);
+struct flow *cli_alert_list(struct cli *c);
 struct flow *cli_status(struct cli *c);
 struct flow *cli_route_import(struct cli *c);
 struct flow *cli_route_list(struct cli *c);

@@ -86,7 +86,7 @@ struct fetch_req {
     struct fetch *fetch; /* NULL once the op has finished */
     struct arena *arena;
     enum fetch_method method;
-    bool has_body, secret, hide_path, is_form;
+    bool has_body, secret, hide_path, over_http, is_form;
     bool loopback;
     bool head_over;
     uint8_t coding; /* of the body */
@@ -122,6 +122,9 @@ void fetch_basic(struct fetch_req *r, const char *user, const char *password);
 void fetch_secret(struct fetch_req *r);
 /* The path is one (a chat's webhook): messages name the host only. */
 void fetch_secret_path(struct fetch_req *r);
+/* This one may go over plain http:// although it holds a secret: whoever runs us has written its
+ * address down, and it may be on his own network. */
+void fetch_over_http(struct fetch_req *r);
 /* Appended to the URL, percent-encoded. */
 void fetch_query(struct fetch_req *r, const char *name, const char *value);
 /* A field of an application/x-www-form-urlencoded body, percent-encoded. */

@@ -242,6 +242,9 @@ struct httpd_stream *httpd_stream_open(struct httpd_req *r, int status, const ch
 int httpd_stream_write(struct httpd_stream *s, struct span p) MUST_CHECK;
 /* Ends it in order; the connection goes on where the protocol allows. s is invalid afterwards. */
 void httpd_stream_end(struct httpd_stream *s);
+/* Closes the connection before the answer is whole, which the client sees (in HTTP/1.1). s is
+ * invalid afterwards; no on_close. */
+void httpd_stream_cut(struct httpd_stream *s);
 
 /* ---- embedded files -------------------------------------------------------------------------- */
 

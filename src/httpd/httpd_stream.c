@@ -135,6 +135,16 @@ void httpd_stream_end(struct httpd_stream *s)
         free_stream(s);
 }
 
+void httpd_stream_cut(struct httpd_stream *s)
+{
+    stream_check(s);
+    s->ended = true;
+    if (s->conn)
+        httpd__conn_cut(s->conn); /* which tells later, and frees s then */
+    else if (!s->ready.queued)
+        free_stream(s);
+}
+
 void httpd__stream_gone(struct httpd_stream *s)
 {
     s->conn->out = NULL;

@@ -2,6 +2,7 @@
  * none, no way to change its address, and Strava makes one only while our listener answers its
  * challenge (https://developers.strava.com/docs/webhooks). So the one thing that must not happen is
  * to remove one and be unable to make the next. */
+#include "fetch/fetch.h"
 #include "ingest/internal.h"
 
 #include <jansson.h>

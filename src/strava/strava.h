@@ -75,11 +75,17 @@ struct strava_call {
 };
 /* A GET in the athlete's name. Loads the token, refreshes it when less than 5 minutes are left (one
  * refresh in flight per athlete over all instances; the new pair is committed before it is used),
- * sends, tells the rate what the answer's headers say, and on 401 refreshes and repeats once. Ends
- * well with c->outcome set. Fails: RETRY, domain HTTP, code 429 when calls are used up (by the
- * answer, or no extra token was to be had), which spends no attempt; the same while the application
- * is inactive, which also pauses the rate for a quarter hour and alerts once; RETRY for network,
- * 408, 5xx and unreadable errors. c lives until the flow has ended. */
+ * sends, tells the rate what the answer's headers say, and on 401 refreshes and repeats once, with
+ * a token of the rate of its own. Ends well with c->outcome set; body is there with STRAVA_OK
+ * alone. A 404 or another 4xx counts only if its body is Strava's own, or empty.
+ *
+ * Fails: RETRY, domain HTTP, code 429 when calls are used up (by the answer, or no token was to be
+ * had), which spends no attempt; so it does without calling while an earlier answer of this quarter
+ * hour or day said so, or the rate is paused. The same when the application is inactive, which also
+ * pauses the rate for a quarter hour and alerts once. RETRY for network, 408, 5xx, redirects,
+ * answers over max_body and errors that are not Strava's. CONF, RETRY when client id or secret are
+ * wrong or a key is missing; PERMANENT when a stored token was tampered with. c lives until the
+ * flow has ended. */
 struct flow *strava_call_flow(struct strava *s, struct strava_call *c);
 
 /* ---- OAuth ----------------------------------------------------------------------------------- */
@@ -95,16 +101,18 @@ struct strava_grant {
     struct arena *a;
 };
 /* Exchanges the code and stores athlete, account and tokens in one transaction. Fails PERMANENT
- * when the code is refused or the application is full (with what to do), CONF when the client id or
- * secret is wrong, RETRY otherwise. */
+ * when the code is refused or the application is full (with what to do), CONF (PERMANENT) when the
+ * client id or secret is wrong, RETRY otherwise; the code is used up in any case. */
 struct flow *strava_exchange_flow(struct strava *s, struct strava_grant *g);
-/* Whether the athlete has really withdrawn: asks Strava by a refresh, or by a call if that is too
- * early. *gone true only on its word that the tokens are dead. Fails as a call does. */
+/* Whether the athlete has really withdrawn: asks Strava by a refresh, and if that gives the same
+ * access token again by a call, for which the job has a token of the rate. *gone true only on its
+ * word that the tokens are dead; without tokens, false. Fails as a call does. */
 struct flow *strava_verify_flow(struct strava *s, int64_t athlete_id, bool *gone);
 /* Withdraws the grant at Strava: the new endpoint, where that is missing the old one. No tokens:
- * ends well. */
+ * ends well. What is stored stays. Fails RETRY. */
 struct flow *strava_revoke_flow(struct strava *s, int64_t athlete_id);
-/* Seals anew every token that is not sealed with the first key, in batches; n of them. */
+/* Seals anew every token that is not sealed with the first key, in batches; n of them. Those that
+ * cannot be opened are left out; it fails in the end, with why. */
 struct flow *strava_rekey_flow(struct strava *s, int64_t *n);
 
 /* ---- what answers say ------------------------------------------------------------------------ */

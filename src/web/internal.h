@@ -1,6 +1,8 @@
 /* Shared by the files of web/ only. */
 #pragma once
 
+#include "people/people.h"
+#include "strava/strava.h"
 #include "web/web.h"
 #include "web/work.h"
 #include "web_sql.h"
@@ -10,9 +12,12 @@ enum {
     WEB_BEAT_OLD_MS = 20000, /* jobs/ claims nothing after that */
     WEB_SESSION_S = 604800,  /* how long a login lasts */
     WEB_TOKEN_BYTES = 32,
-    WEB_LIVE_MS = 2000, /* between looks of a page that is watched */
-    WEB_LIVE_MAX = 64,  /* pages watched at once */
-    WEB_PATH_MAX = 4000 /* bytes of a page's path with its query */
+    WEB_LIVE_MS = 2000,       /* between looks of a page that is watched */
+    WEB_LIVE_MAX = 64,        /* pages watched at once */
+    WEB_PATH_MAX = 4000,      /* bytes of a page's path with its query */
+    WEB_VISIT_S = 30 * 86400, /* how long people stay logged in */
+    WEB_WAY_S = 600,          /* for the way to Strava and back */
+    WEB_STATE_HEX = 112       /* letters of a state */
 };
 
 /* Where Strava pushes events; see web_hook.c. */
@@ -24,12 +29,14 @@ struct web_hook {
     uint64_t refused, malformed, unavailable; /* events */
 };
 
+struct web_mount;
 struct web {
     struct loop *loop;
     struct web_conf conf;
     struct db_pool *pool;
     const struct db_listener *listener;
     const struct httpd *server[2]; /* public, admin: for metrics; NULL: not mounted */
+    struct web_mount *mount;       /* the admin's pages, owned; NULL: not mounted */
     bool draining;
     unsigned logins; /* being checked */
     unsigned live;   /* pages being watched */
@@ -37,6 +44,10 @@ struct web {
     struct ticker *lag; /* how late the loop is, measured */
     int64_t lag_due_ns, lag_worst_ns;
     struct web_hook hook;
+    unsigned char login_key[32]; /* signs the way to Strava and back */
+    bool login_key_known;
+    unsigned coming;   /* logins and departures under way, which talk to Strava */
+    unsigned exports;  /* under way */
     unsigned flows;    /* of ours, under way: web outlives them */
     struct op *closed; /* set by web_close */
 };
@@ -103,6 +114,8 @@ void web__job_link(struct buf *b, int64_t id);
 
 /* web_frame.c: the page around it. body NULL: only what a watched page replaces. */
 void web__frame(struct web_view *v, struct buf *out);
+/* The head of any page up to where more may be linked; files: where ours are. */
+void web__head(struct buf *b, const char *title, const char *files);
 void web__login_page(struct buf *out, const char *next, const char *problem);
 /* A small page that says one thing. */
 void web__notice(struct httpd_req *r, int status, const char *title, const char *text);
@@ -151,10 +164,12 @@ httpd_handler_fn web__action_post; /* web_action_flow.c; ctx: struct web */
 httpd_handler_fn web__metrics_get; /* web_metrics_flow.c; ctx: struct web */
 httpd_handler_fn web__healthz_get; /* web_health.c; ctx: struct web */
 httpd_handler_fn web__readyz_get;  /* the same */
-httpd_handler_fn web__front_get;   /* web.c; ctx: struct web */
+httpd_handler_fn web__front_get;   /* web_people_flow.c; ctx: struct web */
+/* A page as one listener has it. */
 struct web_mount {
     struct web *web;
     const struct web_page *page;
+    char live_pattern[64]; /* "": it is not live */
 };
 
 /* web_hook.c: where Strava pushes events; both do nothing if it does not. */
@@ -175,10 +190,62 @@ void web__sha256(const unsigned char *p, size_t n, unsigned char hash[32]);
 bool web__session_is_from_here(struct httpd_req *r);
 /* That, and the form carries the token. */
 bool web__session_is_own_form(struct httpd_req *r, const char *given);
+/* The token of forms that goes with a cookie's. */
+void web__form_token(const unsigned char token[WEB_TOKEN_BYTES], char out[33]);
 void web__session_set(struct httpd_req *r, const unsigned char token[WEB_TOKEN_BYTES]);
 void web__session_clear(struct httpd_req *r);
 /* Where to go next, as a form or a link says: only to a page of ours, else to the first of them. */
 const char *web__own_page(const char *path);
+/* Exactly 2 n lower-case hex digits; false: something else. */
+bool web__from_hex(const char *text, unsigned char *out, size_t n);
+void web__to_hex(const unsigned char *p, size_t n, char *out); /* 2 n digits and NUL */
+
+/* ---- people ---------------------------------------------------------------------------------- */
+
+/* web_visitor.c: who is logged in to the public pages. hash is what is kept of the cookie's token;
+ * false: there is no cookie. */
+bool web__visitor_hash(struct httpd_req *r, unsigned char hash[32]);
+void web__visitor_set(const struct web *w, struct httpd_req *r,
+                      const unsigned char token[WEB_TOKEN_BYTES]);
+void web__visitor_clear(const struct web *w, struct httpd_req *r);
+void web__visitor_csrf(struct httpd_req *r, char out[33]);
+bool web__visitor_is_own_form(const struct web *w, struct httpd_req *r, const char *given);
+/* The cookie that goes with a state. */
+bool web__way_token(struct httpd_req *r, unsigned char token[WEB_TOKEN_BYTES]);
+void web__way_set(const struct web *w, struct httpd_req *r,
+                  const unsigned char token[WEB_TOKEN_BYTES]);
+void web__way_clear(const struct web *w, struct httpd_req *r);
+/* Where this listener is reached, "https://trails.example.org": as configured, or on loopback as
+ * asked; NULL: nobody knows. In the request's arena. */
+const char *web__origin_of(const struct web *w, struct httpd_req *r);
+
+/* What goes to Strava and comes back, for ten minutes and with that cookie only. */
+void web__state_make(const unsigned char key[32], const unsigned char cookie[WEB_TOKEN_BYTES],
+                     int64_t now_s, char out[WEB_STATE_HEX + 1]);
+enum web_state { WEB_STATE_OK = 1, WEB_STATE_FOREIGN, WEB_STATE_EXPIRED };
+/* nonce: of that state, to see that it is used once. text may be NULL. */
+enum web_state web__state_read(const unsigned char key[32],
+                               const unsigned char cookie[WEB_TOKEN_BYTES], const char *text,
+                               int64_t now_s, unsigned char nonce[16]);
+
+/* web_public.c: the look of the public pages. */
+void web__public_begin(struct buf *out, const char *title, bool small);
+void web__public_end(struct buf *out);
+/* A small page that says one thing, and where to go on. */
+void web__public_notice(struct httpd_req *r, int status, const char *title, const char *text,
+                        const char *href, const char *label);
+void web__welcome(struct httpd_req *r, const struct web *w);
+
+/* web_people.c: one's own page, of an answered unit with SQL_web_visitor, _trails, _newest. */
+void web__people_draw(struct buf *out, const struct db_unit *u, struct arena *a, const char *csrf);
+
+void web__people_mount(struct web *w, struct httpd *h); /* web_people_flow.c */
+httpd_handler_fn web__enter_get;                        /* web_enter_flow.c; ctx: struct web */
+httpd_handler_fn web__callback_get;                     /* the same */
+httpd_handler_fn web__logout_post;                      /* web_leave_flow.c; ctx: struct web */
+httpd_handler_fn web__disconnect_get;                   /* the same */
+httpd_handler_fn web__disconnect_post;                  /* the same */
+httpd_handler_fn web__export_get;                       /* web_export_flow.c; ctx: struct web */
 
 /* ---- work in threads; see work.h ------------------------------------------------------------- */
 

@@ -1,16 +1,18 @@
 /* The page around a page: menu, forms, notices. */
 #include "web/internal.h"
 
-static void head(struct buf *b, const char *title)
+#define FILES "/admin/static/"
+
+void web__head(struct buf *b, const char *title, const char *files)
 {
     web__html(b,
               "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
               "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
               "<meta name=\"robots\" content=\"noindex\">\n"
               "<title>%s – Waymark</title>\n"
-              "<link rel=\"icon\" href=\"/admin/static/icon.svg\" type=\"image/svg+xml\">\n"
-              "<link rel=\"stylesheet\" href=\"/admin/static/admin.css\">\n",
-              title);
+              "<link rel=\"icon\" href=\"%sicon.svg\" type=\"image/svg+xml\">\n"
+              "<link rel=\"stylesheet\" href=\"%sadmin.css\">\n",
+              title, files, files);
 }
 
 static void menu(const struct web_view *v, struct buf *b)
@@ -37,7 +39,7 @@ void web__frame(struct web_view *v, struct buf *out)
 {
     struct buf body = {0};
     v->page->draw(v, &body); /* first: it may set the status */
-    head(out, v->page->title);
+    web__head(out, v->page->title, FILES);
     buf_puts(out, "<script src=\"/admin/static/admin.js\" defer></script>\n</head><body>\n");
     menu(v, out);
     web__html(out, "<main id=\"main\" tabindex=\"-1\"><h1>%s</h1>\n", v->page->title);
@@ -55,7 +57,7 @@ void web__frame(struct web_view *v, struct buf *out)
 
 static void small_page(struct buf *out, const char *title)
 {
-    head(out, title);
+    web__head(out, title, FILES);
     web__html(out, "</head><body class=\"small\">\n<main id=\"main\"><h1>%s</h1>\n", title);
 }
 

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { CALL_QUEUE, CALL_RATES, CALL_CRON, CALL_DATABASE, RATES_MAX = 50 };
+enum { CALL_QUEUE, CALL_RATES, CALL_CRON, CALL_DATABASE, CALL_ALERTS, RATES_MAX = 50 };
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -299,6 +299,23 @@ static void jobs_metrics(const struct web *w, struct buf *b)
     }
 }
 
+/* Only of destinations that are configured: a series of the others would be noise. */
+static void alert_metrics(const struct web *w, struct buf *b)
+{
+    static const char name[] = "waymark_alerts_sent_total";
+    metric(b, name, "counter",
+           "Messages by destination and result; failed: an attempt that is repeated, if any are "
+           "left.");
+    for (int to = 0; w->conf.alert && to < ALERT_TOS; to++) {
+        for (int r = 0; alert_has(w->conf.alert, (enum alert_to)to) && r < ALERT_RESULTS; r++) {
+            sample(b, name,
+                   (const char *const[]){"destination", alert_name((enum alert_to)to), "result",
+                                         alert_result_name((enum alert_result)r), NULL},
+                   (double)alert_count(w->conf.alert, (enum alert_to)to, (enum alert_result)r));
+        }
+    }
+}
+
 /* ---- the database ---------------------------------------------------------------------------- */
 
 struct metrics_flow {
@@ -387,6 +404,17 @@ static void database_metrics(struct metrics_flow *x, struct buf *b)
           db_get_f64(&x->u, CALL_DATABASE, 0, 2));
 }
 
+static void alert_states(struct metrics_flow *x, struct buf *b)
+{
+    metric(b, "waymark_alert_states_bad", "gauge",
+           "States that somebody is to do something about.");
+    for (int i = 0; i < db_rows(&x->u, CALL_ALERTS); i++) {
+        const char *about = db_get_text(&x->u, CALL_ALERTS, i, 0, x->f.arena);
+        sample(b, "waymark_alert_states_bad", (const char *const[]){"about", about, NULL},
+               (double)db_get_i64(&x->u, CALL_ALERTS, i, 1));
+    }
+}
+
 static enum flow_next metrics_disk(struct flow *f)
 {
     struct metrics_flow *x = metrics_of(f);
@@ -406,6 +434,7 @@ static enum flow_next metrics_ask(struct flow *f)
     db_add(&x->u, &SQL_jobs_cmd_rates);
     db_add(&x->u, &SQL_web_metrics_cron);
     db_add(&x->u, &SQL_web_metrics_database);
+    db_add(&x->u, &SQL_web_metrics_alerts);
     db_submit(&x->u);
     return flow_wait_any(f, &x->u.op, metrics_STEP_tell, WEB_CALL_MS);
 }
@@ -421,6 +450,7 @@ static enum flow_next metrics_tell(struct flow *f)
     process_metrics(w, &b);
     http_metrics(w, &b);
     jobs_metrics(w, &b);
+    alert_metrics(w, &b);
     event_metrics(w, &b);
     plain(&b, "waymark_ready", "gauge", "1 while this instance takes on work.",
           up && !w->draining && beat_ms >= 0 && beat_ms < WEB_BEAT_OLD_MS);
@@ -433,6 +463,7 @@ static enum flow_next metrics_tell(struct flow *f)
         queue_metrics(x, &b);
         rate_metrics(x, &b);
         database_metrics(x, &b);
+        alert_states(x, &b);
     }
     struct httpd_req *r = x->r;
     x->r = NULL;

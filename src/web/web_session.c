@@ -9,7 +9,7 @@
 
 #define COOKIE "waymark_admin"
 
-static bool from_hex(const char *text, unsigned char *out, size_t n)
+bool web__from_hex(const char *text, unsigned char *out, size_t n)
 {
     if (!text || strlen(text) != 2 * n) {
         return false;
@@ -31,7 +31,7 @@ static bool from_hex(const char *text, unsigned char *out, size_t n)
     return true;
 }
 
-static void to_hex(const unsigned char *p, size_t n, char *out)
+void web__to_hex(const unsigned char *p, size_t n, char *out)
 {
     for (size_t i = 0; i < n; i++) {
         snprintf(out + 2 * i, 3, "%02x", p[i]);
@@ -40,7 +40,7 @@ static void to_hex(const unsigned char *p, size_t n, char *out)
 
 static bool token_of(struct httpd_req *r, unsigned char token[WEB_TOKEN_BYTES])
 {
-    return from_hex(httpd_cookie(r, COOKIE), token, WEB_TOKEN_BYTES);
+    return web__from_hex(httpd_cookie(r, COOKIE), token, WEB_TOKEN_BYTES);
 }
 
 void web__sha256(const unsigned char *p, size_t n, unsigned char hash[32])
@@ -71,12 +71,19 @@ bool web__session_token(const struct web *w, struct httpd_req *r, unsigned char 
 
 void web__session_csrf(struct httpd_req *r, char out[33])
 {
-    static const unsigned char purpose[] = "form";
-    unsigned char token[WEB_TOKEN_BYTES] = {0}, mac[32];
-    unsigned n = sizeof(mac);
+    unsigned char token[WEB_TOKEN_BYTES] = {0};
     (void)token_of(r, token); /* without one there is no session either */
-    CHECK(HMAC(EVP_sha256(), token, sizeof(token), purpose, sizeof(purpose) - 1, mac, &n) != NULL);
-    to_hex(mac, 16, out);
+    web__form_token(token, out);
+}
+
+void web__form_token(const unsigned char token[WEB_TOKEN_BYTES], char out[33])
+{
+    static const unsigned char purpose[] = "form";
+    unsigned char mac[32];
+    unsigned n = sizeof(mac);
+    CHECK(HMAC(EVP_sha256(), token, WEB_TOKEN_BYTES, purpose, sizeof(purpose) - 1, mac, &n) !=
+          NULL);
+    web__to_hex(mac, 16, out);
 }
 
 /* Browsers say where a form comes from (Fetch Metadata; Origin, RFC 6454): if they do, it must be
@@ -105,7 +112,7 @@ bool web__session_is_own_form(struct httpd_req *r, const char *given)
 void web__session_set(struct httpd_req *r, const unsigned char token[WEB_TOKEN_BYTES])
 {
     char text[2 * WEB_TOKEN_BYTES + 1];
-    to_hex(token, WEB_TOKEN_BYTES, text);
+    web__to_hex(token, WEB_TOKEN_BYTES, text);
     httpd_set_cookie(r, COOKIE, text, WEB_SESSION_S, httpd_is_https(r));
 }
 

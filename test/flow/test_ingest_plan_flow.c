@@ -107,7 +107,8 @@ static struct script_unit *expect_schedules(void)
 {
     static const char *const name[] = {"strava.new", "strava.reconcile", "strava.upkeep"};
     struct script_unit *x =
-        script_expect(RIG_WORK, "jobs_cmd_cron_add jobs_cmd_cron_add jobs_cmd_cron_add");
+        script_expect(RIG_WORK, "jobs_cmd_cron_add jobs_cmd_cron_add jobs_cmd_cron_add "
+                                "ingest_rate_ensure");
     script_flags(x, DB_TX);
     for (unsigned i = 0; i < 3; i++) {
         script_param(x, i, 1, name[i]);

@@ -1,4 +1,5 @@
 #include "it/http.h"
+#include "it/internal.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -122,6 +123,8 @@ struct http_answer http_ask(const char *address, const char *method, const char 
     a.head = all;
     a.body = end + 4;
     a.n = n - (size_t)(a.body - all);
+    if (a.status >= 400 || strstr(target, "/metrics") != NULL)
+        it__secret_answer(a.body);
     return a;
 }
 

@@ -176,6 +176,10 @@ int it_up_large(void **state)
 int it_after(void **state)
 {
     (void)state;
+    PGconn *pg[OPEN_MAX_DBS];
+    for (unsigned i = 0; i < ndatabases; i++)
+        pg[i] = database[i].pg;
+    bool leaked = it__secrets_leaked(pg, ndatabases);
     it__end_processes();
     it__forget_json();
     while (nresults > 0)
@@ -184,7 +188,7 @@ int it_after(void **state)
         PQfinish(database[--ndatabases].pg);
     while (nkept > 0)
         free(kept[--nkept]);
-    return 0;
+    return leaked ? -1 : 0;
 }
 
 int it_down(void **state)

@@ -91,6 +91,11 @@ const char *it_try(struct it_db *db, const char *sql);
 
 #define IT_LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+/* This is a secret from now on, until the test ends: it fails if the program has written it where
+ * people look (logs, error answers, metrics, the queue). Tokens in the database are, of themselves.
+ */
+void it_secret(const char *value);
+
 struct it_result {
     int status;      /* exit status, or 128 + signal */
     const char *out; /* standard output */

@@ -167,6 +167,19 @@ static bool has_ended(struct it_proc *p)
     return p->ended;
 }
 
+bool it__secret_in_output(void)
+{
+    bool found = false;
+    for (unsigned i = 0; i < nprocs; i++) {
+        const char *const path[] = {proc[i].out, proc[i].err};
+        for (unsigned k = 0; k < 2; k++) {
+            if (access(path[k], R_OK) == 0)
+                found |= it__secret_in("what it wrote", it_read_file(path[k]));
+        }
+    }
+    return found;
+}
+
 void it__end_processes(void)
 {
     as_user = 0;

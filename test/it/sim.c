@@ -232,8 +232,11 @@ json_t *sim_stats(struct sim *s)
 
 json_t *sim_grant(struct sim *s, int64_t athlete, const char *scope)
 {
-    return sim_do(s, "grant", "{\"athlete\":%lld,\"scope\":\"%s\"}", (long long)athlete,
-                  scope ? scope : "read,activity:read,activity:read_all");
+    json_t *given = sim_do(s, "grant", "{\"athlete\":%lld,\"scope\":\"%s\"}", (long long)athlete,
+                           scope ? scope : "read,activity:read,activity:read_all");
+    it_secret(sim_str(given, "access_token"));
+    it_secret(sim_str(given, "refresh_token"));
+    return given;
 }
 
 /* ---- members ------------------------------------------------------------------------------- */

@@ -405,7 +405,7 @@ static void assert_told(struct world *w, const char *key, const char *state, int
     it_holds(w->db,
              "(SELECT count(*) FROM q.job WHERE kind = 'alert' AND payload->>'key' = '%s')"
              " = %d",
-             key, times);
+             key, times > 0); /* one that waits tells of what is then */
 }
 
 static void rotated_and_lost(void **state)
@@ -455,6 +455,15 @@ static void lost_without_harm(void **state)
     }
 }
 
+static void put_tokens(struct world *w, const char *access, const char *refresh)
+{
+    it_exec(w->db,
+            "UPDATE access_tokens SET access_token = '%s',"
+            " expires_at = now() AT TIME ZONE 'UTC' + interval '6 hours';"
+            "UPDATE refresh_tokens SET refresh_token = '%s'",
+            access, refresh);
+}
+
 /* Another login stored new tokens while the old ones were marked as dead. */
 static void a_frontend_logs_in_again(void **state)
 {
@@ -466,14 +475,80 @@ static void a_frontend_logs_in_again(void **state)
     assert_list(&w, ANNA, STRAVA_REAUTH);
     assert_told(&w, "token:9001", "reauth", 1);
     json_t *t = sim_grant(w.sim, ANNA, NULL);
-    it_exec(w.db,
-            "UPDATE access_tokens SET access_token = '%s',"
-            " expires_at = now() AT TIME ZONE 'UTC' + interval '6 hours';"
-            "UPDATE refresh_tokens SET refresh_token = '%s'",
-            sim_str(t, "access_token"), sim_str(t, "refresh_token"));
+    put_tokens(&w, sim_str(t, "access_token"), sim_str(t, "refresh_token"));
     assert_list(&w, ANNA, STRAVA_OK);
     it_holds(w.db, "(SELECT state = 'ok' AND refused IS NULL FROM strava.account)");
     assert_told(&w, "token:9001", "good", 2);
+    close_world(&w);
+}
+
+/* Starts a call and lets its refresh be on its way for a while. */
+static void start_slow(struct world *w, struct strava_call *c, struct op *op)
+{
+    *c = list_call(ANNA);
+    expire(w, ANNA);
+    fault(w, "{\"match\":{\"path\":\"/oauth/token\"},\"when\":{\"nth\":1},"
+             "\"action\":{\"type\":\"delay\",\"ms\":1000}}");
+    flow_call(strava_call_flow(w->s[0], c), op);
+    int64_t end = it_now_ms() + 500;
+    while (it_now_ms() < end) {
+        uv_run(loop_uv(w->loop), UV_RUN_NOWAIT);
+        it_pause_ms(5);
+    }
+    it_holds(w->db, "(SELECT refresh_owner IS NOT NULL FROM strava.account)");
+}
+
+/* A frontend, which knows of no lease, stores a pair while ours is refreshed, or refused. */
+static void newer_tokens_meanwhile(void **state)
+{
+    (void)state;
+    struct strava_call c;
+    struct op op;
+    struct world w;
+    open_world(&w, KEY_A);
+    log_in(&w, ANNA);
+    start_slow(&w, &c, &op);
+    put_tokens(&w, "theirs", "theirs-too");
+    finish(&w, &op);
+    assert_false(op.failed);
+    assert_int_equal(c.outcome, STRAVA_REAUTH); /* theirs are made up */
+    it_holds(w.db, "(SELECT refresh_token FROM refresh_tokens) = 'theirs-too'");
+    it_holds(w.db, "(SELECT access_token FROM access_tokens) = 'theirs'");
+    close_world(&w);
+
+    open_world(&w, KEY_A);
+    log_in(&w, ANNA);
+    sim_do(w.sim, "token/invalidate", "{\"athlete\":9001,\"what\":\"both\"}");
+    start_slow(&w, &c, &op);
+    json_t *t = sim_grant(w.sim, ANNA, NULL);
+    put_tokens(&w, sim_str(t, "access_token"), sim_str(t, "refresh_token"));
+    finish(&w, &op);
+    assert_false(op.failed);
+    assert_int_equal(c.outcome, STRAVA_OK);
+    buf_done(&c.body);
+    it_holds(w.db, "(SELECT state = 'ok' AND refused IS NULL AND refresh_owner IS NULL"
+                   " FROM strava.account)");
+    it_holds(w.db, "(SELECT count(*) FROM alert.state) = 0");
+    close_world(&w);
+}
+
+/* Erased while its token is refreshed: nothing comes back. */
+static void erased_meanwhile(void **state)
+{
+    (void)state;
+    struct strava_call c;
+    struct op op;
+    struct world w;
+    open_world(&w, KEY_A);
+    log_in(&w, ANNA);
+    start_slow(&w, &c, &op);
+    it_exec(w.db, "DELETE FROM athletes WHERE id = 9001");
+    finish(&w, &op);
+    assert_false(op.failed);
+    assert_int_equal(c.outcome, STRAVA_UNKNOWN);
+    it_holds(w.db, "(SELECT count(*) FROM athletes) + (SELECT count(*) FROM strava.account)"
+                   " + (SELECT count(*) FROM access_tokens) + (SELECT count(*) FROM"
+                   " refresh_tokens) = 0");
     close_world(&w);
 }
 
@@ -813,6 +888,8 @@ int main(void)
         IT_TEST(rotated_and_lost),
         IT_TEST(lost_without_harm),
         IT_TEST(a_frontend_logs_in_again),
+        IT_TEST(newer_tokens_meanwhile),
+        IT_TEST(erased_meanwhile),
         IT_TEST(refused_once),
         IT_TEST(a_scope_that_is_missing),
         IT_TEST(revoked_silently),

@@ -2,7 +2,8 @@
 
 SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true); -- as in 0003
 
--- Whoever logged in with Strava. token: SHA-256 of what the browser holds.
+-- Whoever logged in with Strava, on whichever instance.
+-- token: SHA-256 of what the browser holds.
 CREATE TABLE web.visitor (
     token bytea PRIMARY KEY,
     athlete_id bigint NOT NULL REFERENCES athletes(id) ON DELETE CASCADE ON UPDATE CASCADE,
@@ -10,16 +11,22 @@ CREATE TABLE web.visitor (
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX visitor_athlete ON web.visitor (athlete_id);
+CREATE INDEX visitor_expires ON web.visitor (expires_at);
 
--- Logins under way, by SHA-256 of what the browser holds that began them; each ends once.
-CREATE TABLE web.login (
-    token bytea PRIMARY KEY,
-    address text NOT NULL,
-    made_at timestamptz NOT NULL DEFAULT now(),
-    used_at timestamptz
+-- What signs the way to Strava and back. One row; every instance uses it. gen_random_uuid gives 122 bits from the system's
+-- source of secrets, and needs no extension.
+CREATE TABLE web.login_key (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    key bytea NOT NULL CHECK (length(key) = 32)
 );
-CREATE INDEX login_address ON web.login (address, made_at);
-CREATE INDEX login_made ON web.login (made_at);
+INSERT INTO web.login_key (key) VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
+
+-- Ways that were gone to their end: none is gone twice. Only what we signed gets here.
+CREATE TABLE web.login_used (
+    nonce bytea PRIMARY KEY,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX login_used_expires ON web.login_used (expires_at);
 
 -- ---- departure -----------------------------------------------------------------------------------
 

@@ -162,7 +162,7 @@ static void test_credentials(void **state)
     rig_close(&g);
 }
 
-enum secret { NONE, BEARER, BASIC, COOKIE, FORM, BODY, DECLARED, PATH, SECRETS };
+enum secret { NONE, BEARER, BASIC, COOKIE, FORM, BODY, DECLARED, PATH, SECRETS, ALLOWED };
 
 static void send_secret(struct rig *g, struct fetch_req *r, enum secret secret, const char *url)
 {
@@ -187,6 +187,10 @@ static void send_secret(struct rig *g, struct fetch_req *r, enum secret secret, 
         fetch_secret(r);
         break;
     case PATH:
+        fetch_secret_path(r);
+        break;
+    case ALLOWED:
+        fetch_over_http(r);
         fetch_secret_path(r);
         break;
     default:
@@ -233,6 +237,7 @@ static void test_plain_http(void **state)
         }
         assert_false(is_refused(&g, secret, "https://a.invalid/"));
     }
+    assert_false(is_refused(&g, ALLOWED, far[0]));
     rig_close(&g);
     rig_open(&g, &(struct fetch_conf){.allow_http = true});
     for (enum secret secret = NONE; secret < SECRETS; secret++) {
