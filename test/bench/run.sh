@@ -6,6 +6,7 @@
 #        queue [--quick] [batch|plain|enqueue|latency|idle|instances|recovery]...: the queue beside graphile-worker and
 #        pg-boss, which come from the npm registry; another six minutes
 #        http: the HTTP server beside nginx; a minute
+#        webhook: pushed events beside one commit an event and beside Node; two minutes
 # environment: BENCH_REFERENCE_ROUNDS (2), BENCH_WAYMARK_ROUNDS (6), BENCH_BUILD (build), BENCH_MAX_ACTIVITIES (100000)
 set -euo pipefail
 export LC_ALL=C.UTF-8
@@ -33,6 +34,8 @@ data=
 . "$bench/queue/queue.sh"
 # shellcheck disable=SC1091 # checked by itself
 . "$bench/http.sh"
+# shellcheck disable=SC1091 # checked by itself
+. "$bench/webhook.sh"
 
 matcher_part() {
     local line name pairs us
@@ -63,9 +66,13 @@ main() {
         http_main
         return
     fi
+    if [[ ${1:-} == webhook ]]; then
+        webhook_main
+        return
+    fi
     if ((${#parts[@]} == 0)); then parts=(matcher growth coverage account); fi
     for part in "${parts[@]}"; do
-        [[ $(type -t "${part}_part") == function ]] || die "no part $part; there are: account matcher growth coverage queue http"
+        [[ $(type -t "${part}_part") == function ]] || die "no part $part; there are: account matcher growth coverage queue http webhook"
     done
     cmake --build "$build" --target waymark bench_programs >/dev/null || die "could not build match_bench and measure"
     if [[ -r $shared/data/coverage/activities.csv ]] && command -v python3 >/dev/null; then

@@ -124,9 +124,10 @@ static void only_where_it_is_configured(void **state)
 
 /* ---- what is acknowledged -------------------------------------------------------------------- */
 
-#define VALID                                                                                      \
+#define VALID_BUT_UPDATES                                                                          \
     "\"aspect_type\":\"create\",\"event_time\":1782864000,\"object_id\":16181809559,"              \
-    "\"object_type\":\"activity\",\"owner_id\":1,\"subscription_id\":120475,\"updates\":{}"
+    "\"object_type\":\"activity\",\"owner_id\":1,\"subscription_id\":120475"
+#define VALID VALID_BUT_UPDATES ",\"updates\":{}"
 
 struct push {
     const char *what, *type, *body;
@@ -224,6 +225,73 @@ static void what_is_acknowledged(void **state)
     }
     http_is(http_ask(address, "PUT", HOOK_PATH, NULL, "{}"), 405);
     http_is(http_ask(address, "POST", HOOK_PATH, "Content-Encoding: gzip\r\n", "{}"), 415);
+    it_serve_stop(p);
+}
+
+/* One in which some bytes are others, left out, or come twice. */
+static size_t mangle(char *p, size_t n, size_t room, uint64_t *seed)
+{
+    static const char odd[] = "\"\\{}[]:,0123456789eE+-.ntf\0\x01\x7f\x80\xc3\xff \n\tu";
+    for (uint64_t times = 1 + load_random(seed, 6); times > 0 && n > 8; times--) {
+        size_t at = load_random(seed, n), some = 1 + load_random(seed, 8);
+        some = some < n - at ? some : n - at;
+        switch (load_random(seed, 4)) {
+        case 0:
+            p[at] = odd[load_random(seed, sizeof(odd) - 1)];
+            break;
+        case 1:
+            memmove(p + at, p + at + some, n - at - some);
+            n -= some;
+            break;
+        case 2:
+            if (n + some <= room) {
+                memmove(p + at + some, p + at, n - at);
+                n += some;
+            }
+            break;
+        default:
+            p[at] = (char)load_random(seed, 256);
+            break;
+        }
+    }
+    return n;
+}
+
+enum { MANGLED = 4000 };
+
+static void mangled_events(void **state)
+{
+    (void)state;
+    uint64_t seed = load_seed();
+    struct it_db *db = it_db_new();
+    const char *address;
+    unsigned status[600] = {0};
+    connect_them(db);
+    struct it_proc *p = serve(db, &address);
+    const char *admin = http_address(p, "admin");
+    int fd = -1;
+    for (int i = 0; i < MANGLED; i++) {
+        char body[900] = "{" VALID_BUT_UPDATES ",\"updates\":{\"title\":\"a\"}}";
+        size_t n = mangle(body, strlen(body), sizeof(body), &seed);
+        fd = fd >= 0 ? fd : http_connect(address);
+        int got = hook_say(fd, "application/json", body, n, 20000);
+        assert_true(got == 200 || got == 400);
+        status[got]++;
+        if (got != 200) { /* of that answer the body was not read */
+            close(fd);
+            fd = -1;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    print_message("%u acknowledged, %u refused, %lld kept\n", status[200], status[400],
+                  (long long)it_i64(db, "SELECT count(*) FROM strava.event"));
+    assert_true(status[200] > 20 && status[400] > MANGLED / 2);
+    it_holds(db, "(SELECT count(*) FROM strava.event) BETWEEN 1 AND %u", status[200]);
+    http_is(http_ask(admin, "GET", "/readyz", NULL, NULL), 200);
+    assert_true(
+        it_eventually(db, 20000,
+                      "SELECT NOT EXISTS (SELECT FROM strava.event WHERE done_at IS NULL)") >= 0);
     it_serve_stop(p);
 }
 
@@ -445,10 +513,15 @@ static void a_burst_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(the_challenge),        IT_TEST(only_where_it_is_configured),
-        IT_TEST(what_is_acknowledged), IT_TEST(only_jobs_follow),
-        IT_TEST(the_database_is_slow), IT_TEST(the_database_stops_and_starts),
-        IT_TEST(killed_after_200),     IT_TEST(a_burst_is_kept),
+        IT_TEST(the_challenge),
+        IT_TEST(only_where_it_is_configured),
+        IT_TEST(what_is_acknowledged),
+        IT_TEST(mangled_events),
+        IT_TEST(only_jobs_follow),
+        IT_TEST(the_database_is_slow),
+        IT_TEST(the_database_stops_and_starts),
+        IT_TEST(killed_after_200),
+        IT_TEST(a_burst_is_kept),
     };
     return cmocka_run_group_tests(tests, it_up_large, it_down);
 }

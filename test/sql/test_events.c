@@ -392,7 +392,7 @@ static void none_is_forgotten(void **state)
 {
     (void)state;
     uint64_t seed = load_seed();
-    int64_t left = 0;
+    int64_t left = 0, jobs = 0;
     for (int round = 0; round < 8; round++) {
         struct it_db *db = connected();
         struct q_thread t[5] = {{.turn = keeps},
@@ -407,10 +407,10 @@ static void none_is_forgotten(void **state)
         it_holds(db, "NOT EXISTS (SELECT FROM strava.event WHERE done_at IS NULL) OR EXISTS"
                      " (SELECT FROM q.job WHERE kind = 'strava.events')");
         left += it_i64(db, "SELECT count(*) FROM strava.event WHERE done_at IS NULL");
-        /* Often enough there was no job, so that one had to be made. */
-        assert_true(it_i64(db, "SELECT nextval('q.job_id_seq')") - before > 10);
+        jobs += it_i64(db, "SELECT nextval('q.job_id_seq')") - before;
     }
-    print_message("%lld left for their jobs\n", (long long)left);
+    print_message("%lld jobs, %lld left for them\n", (long long)jobs, (long long)left);
+    assert_true(jobs > 40); /* often enough there was none, so that one had to be made */
 }
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */
