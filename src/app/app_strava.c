@@ -190,7 +190,7 @@ void app__open_calls(struct app *app)
         .queue = STRAVA_QUEUE,
         .db = &app->db,
         .notify_channel = config_str(c, "database.channel"),
-        .batch_size = 8,
+        .batch_size = 1, /* each has a token: none is held by a job that waits for its turn */
         .concurrency = (unsigned)config_i64(c, "strava.concurrency"),
         .poll_ms = config_i64(c, "processor.poll"),
         .drain_ms = config_i64(c, "processor.drain"),

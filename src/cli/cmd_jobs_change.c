@@ -1,9 +1,7 @@
-/* waymark jobs retry, cancel, discard, purge, move: any number of jobs, in pages of a thousand, a
- * transaction each. A page is what the filter finds next along the ids; what was done with it and
- * the audit's row are committed together. Between pages a signal stops it. */
+/* waymark jobs retry, cancel, discard, purge, move: any number of jobs, in pages (see
+ * jobs_pages_flow). A page is what the filter finds next along the ids. Between pages a signal
+ * stops it. */
 #include "cli/cmd_jobs.h"
-
-enum { PAGE = 1000, TRIES = 5, AGAIN_MS = 200 };
 
 /* One table that a command goes through: how its pages are found and what is done with them. */
 struct source {
@@ -66,14 +64,12 @@ struct change_flow {
     const char *to, *who, *filter_json;
     struct op *stop; /* in the invocation's arena: a signal may come as the flow ends */
     struct db_unit u;
-    struct timer_op pause;
-    unsigned source;  /* the one that is gone through */
-    size_t at;        /* into the ids, if some were given */
-    int64_t after;    /* the last id of the page before */
-    int64_t audit;    /* its row; 0: none yet */
-    int64_t done, of; /* jobs */
-    int64_t running;  /* of those, when they were counted */
-    int tries;        /* of this page */
+    struct jobs_pages pages;
+    const struct source
+        *through[2]; /* those of change->source that the filter leaves something of */
+    struct op op;
+    int64_t of;      /* jobs */
+    int64_t running; /* of those, when they were counted */
     int64_t started_ms;
     struct cli_progress progress;
 };
@@ -81,10 +77,8 @@ struct change_flow {
     STEP(change, find) /* with ids: which of them there are; else -> count */                      \
     STEP(change, tell)                                                                             \
     STEP(change, count)                                                                            \
-    STEP(change, begin)                                                                            \
-    STEP(change, page) /* -> hint, when all sources are through */                                 \
-    STEP(change, note) /* -> page */                                                               \
-    STEP(change, hint) /* the instances hear of it */                                              \
+    STEP(change, begin) /* -> report, if there is nothing to do */                                 \
+    STEP(change, done)                                                                             \
     STEP(change, report)
 FLOW_STEPS(change, CHANGE_STEPS);
 
@@ -141,18 +135,6 @@ static enum flow_next change_count(struct flow *f)
     return flow_wait(f, &x->u.op, change_STEP_begin, JOBS_QUERY_MS + 10000);
 }
 
-static enum flow_next change_begin(struct flow *f)
-{
-    struct change_flow *x = change_of(f);
-    x->of = db_get_i64(&x->u, 0, 0, 0);
-    x->running = db_get_i64(&x->u, 0, 0, 1);
-    if (cli_option(x->c, "dry-run")) {
-        return flow_goto(f, change_STEP_report);
-    }
-    cli_progress_start(&x->progress, x->c, x->change->doing);
-    return FLOW_NEXT;
-}
-
 /* ---- page by page ---------------------------------------------------------------------------- */
 
 /* The states of this source that are meant; how many. */
@@ -167,142 +149,99 @@ static size_t states_of(const struct change_flow *x, const struct source *s, con
     return n;
 }
 
-static const struct source *source_of(const struct change_flow *x)
+static void add_page(void *ctx, struct db_unit *u, unsigned source, const int64_t *id, size_t n)
 {
-    return x->source < COUNT_OF(x->change->source) ? &x->change->source[x->source] : NULL;
-}
-
-/* Past the sources that the filter leaves nothing of. */
-static void skip_sources(struct change_flow *x)
-{
-    const char *state[JOBS_STATES];
-    while (source_of(x) && (!source_of(x)->page || states_of(x, source_of(x), state) == 0)) {
-        x->source++;
-    }
-}
-
-static bool is_last_source(const struct change_flow *x)
-{
-    struct change_flow next = {.change = x->change, .filter = x->filter, .source = x->source + 1};
-    skip_sources(&next);
-    return !source_of(&next);
-}
-
-static size_t ids_of_page(const struct change_flow *x)
-{
-    size_t left = x->filter.nid - x->at;
-    return left < PAGE ? left : PAGE;
-}
-
-static void add_page(struct change_flow *x, const struct source *s)
-{
+    const struct change_flow *x = ctx;
+    const struct source *s = x->through[source];
     const char *state[JOBS_STATES];
     size_t nstate = states_of(x, s, state);
-    db_add(&x->u, s->page);
-    db_p_i64(&x->u, x->after);
-    db_p_i64(&x->u, PAGE);
-    cli__jobs_add_filter(&x->u, &x->filter, x->filter.nid ? x->filter.id + x->at : NULL,
-                         ids_of_page(x), s->page != &SQL_jobs_cmd_page_done);
+    cli__jobs_add_filter(u, &x->filter, id, n, s->page != &SQL_jobs_cmd_page_done);
     if (s->live) {
-        db_p_text_array(&x->u, state, nstate);
-    }
-    db_add(&x->u, s->act);
-    if (x->change->to) {
-        db_p_text(&x->u, x->to);
+        db_p_text_array(u, state, nstate);
     }
 }
 
-static void add_audit(struct change_flow *x)
+static void add_to(void *ctx, struct db_unit *u, unsigned source)
 {
-    /* Of ids it is known beforehand which page is the last, however short the others are. */
-    bool last = is_last_source(x) && x->at + ids_of_page(x) == x->filter.nid;
-    db_add(&x->u, &SQL_jobs_cmd_audit);
-    if (x->audit) {
-        db_p_i64(&x->u, x->audit);
-    } else {
-        db_p_null(&x->u);
-    }
-    db_p_text(&x->u, x->who);
-    db_p_text(&x->u, x->change->name);
-    db_p_text(&x->u, x->filter_json);
-    db_p_bool(&x->u, last);
-    db_p_i64(&x->u, x->filter.nid ? PAGE + 1 : PAGE);
+    const struct change_flow *x = ctx;
+    (void)source;
+    db_p_text(u, x->to);
 }
 
-static enum flow_next change_page(struct flow *f)
+/* A page that was begun is ended, whatever signal comes. */
+static void on_page(void *ctx, bool sent)
 {
-    struct change_flow *x = change_of(f);
-    skip_sources(x);
-    if (x->c->stopping || !source_of(x) || x->of == 0) {
-        return flow_goto(f, change_STEP_hint);
+    struct change_flow *x = ctx;
+    x->c->stop = sent ? x->stop : NULL;
+    if (!sent) {
+        cli_progress_set(&x->progress, (uint64_t)x->pages.done, (uint64_t)x->of);
     }
-    db_unit_done(&x->u);
-    db_unit_init(&x->u, x->c->app.pool, f->arena, DB_TX);
-    x->u.statement_timeout_ms = JOBS_QUERY_MS;
-    db_add(&x->u, &SQL_jobs_cmd_plan);
-    add_page(x, source_of(x));
-    add_audit(x);
-    db_submit(&x->u);
-    x->c->stop = x->stop; /* a page that was begun is ended */
-    return flow_wait_any(f, &x->u.op, change_STEP_note, JOBS_QUERY_MS + 10000);
 }
 
-/* Nobody is at fault: two held what the other wanted, and the page was undone. */
-static bool is_worth_again(const struct err *err)
+static bool is_stopping(void *ctx)
 {
-    return strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "40001") == 0 ||
-           strcmp(err->sqlstate, "55P03") == 0;
+    return ((const struct change_flow *)ctx)->c->stopping;
 }
 
-static enum flow_next page_failed(struct flow *f)
+static void take_sources(struct change_flow *x)
+{
+    const char *state[JOBS_STATES];
+    struct jobs_pages *p = &x->pages;
+    for (size_t i = 0; i < COUNT_OF(x->change->source); i++) {
+        const struct source *s = &x->change->source[i];
+        if (s->page && states_of(x, s, state) > 0) {
+            x->through[p->nsource] = s;
+            p->source[p->nsource].page = s->page;
+            p->source[p->nsource].act = s->act;
+            p->nsource++;
+        }
+    }
+}
+
+static enum flow_next change_begin(struct flow *f)
 {
     struct change_flow *x = change_of(f);
-    if (is_worth_again(&x->u.op.err) && ++x->tries < TRIES) {
-        timer_op_start(&x->pause, f->loop, (int64_t)AGAIN_MS * x->tries);
-        return flow_wait(f, &x->pause.op, change_STEP_page, 0);
+    x->of = db_get_i64(&x->u, 0, 0, 0);
+    x->running = db_get_i64(&x->u, 0, 0, 1);
+    if (cli_option(x->c, "dry-run")) {
+        return flow_goto(f, change_STEP_report);
     }
-    f->err = x->u.op.err;
-    err_wrap(&f->err, "after %lld of %lld jobs%s: ", (long long)x->done, (long long)x->of,
-             x->u.commit_unknown ? ", and perhaps a thousand more" : "");
-    return flow_fail(f);
+    cli_progress_start(&x->progress, x->c, x->change->doing);
+    if (x->of == 0 || x->c->stopping) {
+        return flow_goto(f, change_STEP_report);
+    }
+    x->pages = (struct jobs_pages){
+        .pool = x->c->app.pool,
+        .id = x->filter.id,
+        .nid = x->filter.nid,
+        .add_page = add_page,
+        .add_act = x->change->to ? add_to : NULL,
+        .on_page = on_page,
+        .is_enough = is_stopping,
+        .ctx = x,
+        .who = x->who,
+        .command = x->change->name,
+        .filter = x->filter_json,
+        .channel = cli__jobs_channel(x->c),
+        .statement_timeout_ms = JOBS_QUERY_MS,
+        .page_ms = JOBS_QUERY_MS + 10000,
+    };
+    take_sources(x);
+    flow_call(jobs_pages_flow(&x->pages), &x->op);
+    return flow_wait_any(f, &x->op, change_STEP_done, 0);
 }
 
-enum { CALL_PLAN, CALL_PAGE, CALL_ACT, CALL_AUDIT };
-
-static enum flow_next change_note(struct flow *f)
+static enum flow_next change_done(struct flow *f)
 {
     struct change_flow *x = change_of(f);
     x->c->stop = NULL;
-    if (x->u.op.failed) {
-        return page_failed(f);
-    }
-    int64_t found = db_get_i64(&x->u, CALL_PAGE, 0, 1);
-    x->tries = 0;
-    x->done += db_get_i64(&x->u, CALL_AUDIT, 0, 1);
-    x->audit = db_get_i64(&x->u, CALL_AUDIT, 0, 0);
-    x->after = found ? db_get_i64(&x->u, CALL_PAGE, 0, 2) : x->after;
-    x->at += ids_of_page(x);
-    if (x->filter.nid ? x->at == x->filter.nid : found < PAGE) {
-        x->source++;
-        x->at = 0;
-        x->after = INT64_MIN;
-    }
-    cli_progress_set(&x->progress, (uint64_t)x->done, (uint64_t)x->of);
-    return flow_goto(f, change_STEP_page);
-}
-
-static enum flow_next change_hint(struct flow *f)
-{
-    struct change_flow *x = change_of(f);
-    if (x->done == 0) {
+    if (!x->op.failed) {
         return FLOW_NEXT;
     }
-    db_unit_done(&x->u);
-    db_unit_init(&x->u, x->c->app.pool, f->arena, 0);
-    db_add(&x->u, &SQL_jobs_hint);
-    db_p_text(&x->u, cli__jobs_channel(x->c));
-    db_submit(&x->u);
-    return flow_wait_any(f, &x->u.op, change_STEP_report, 10000); /* they look by themselves too */
+    f->err = x->op.err;
+    err_wrap(&f->err, "after %lld of %lld jobs%s: ", (long long)x->pages.done, (long long)x->of,
+             x->pages.commit_unknown ? ", and perhaps a thousand more" : "");
+    return flow_fail(f);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -314,7 +253,7 @@ static void report_json(const struct change_flow *x, bool dry)
     jo_begin_object(&j, NULL);
     jo_str(&j, "command", x->change->name);
     jo_bool(&j, "dry_run", dry);
-    jo_i64(&j, "jobs", dry ? x->of : x->done);
+    jo_i64(&j, "jobs", dry ? x->of : x->pages.done);
     jo_i64(&j, "running", x->running);
     jo_bool(&j, "complete", !x->c->stopping);
     jo_f64(&j, "seconds", (double)(clock_mono_ms() - x->started_ms) / 1000, 3);
@@ -325,7 +264,7 @@ static void report_json(const struct change_flow *x, bool dry)
 
 static void report_text(const struct change_flow *x, bool dry)
 {
-    int64_t n = dry ? x->of : x->done;
+    int64_t n = dry ? x->of : x->pages.done;
     if (x->of == 0 && x->filter.nid == 0) {
         puts("There is no such job.");
     } else if (dry) {
@@ -354,7 +293,7 @@ static enum flow_next change_report(struct flow *f)
         (void)err_set(&f->err, ERR_DATA, ERR_RETRY,
                       "stopped by a signal after %lld of %lld jobs: what was done is kept, run it "
                       "again for the rest",
-                      (long long)x->done, (long long)x->of);
+                      (long long)x->pages.done, (long long)x->of);
         return flow_fail(f);
     }
     return FLOW_DONE;
@@ -417,7 +356,6 @@ struct flow *cli_jobs_change(struct cli *c)
     x->to = cli_option(c, "to");
     x->who = cli__jobs_who(c);
     x->filter_json = cli__jobs_filter_json(c, &x->filter, x->to);
-    x->after = INT64_MIN;
     x->started_ms = clock_mono_ms();
     x->stop = arena_alloc(c->arena, sizeof(*x->stop));
     op_init(x->stop, c->app.loop, NULL);

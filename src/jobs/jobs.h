@@ -199,8 +199,7 @@ extern const struct db_stmt SQL_jobs_revive;
 /* The most frequent causes of dead letters: kind text, count bigint, cause text. */
 extern const struct db_stmt SQL_jobs_dead_reasons;
 /* What an operator sees and does, by `waymark jobs` and `waymark status`: their files tell
- * parameters and columns. Many jobs are gone through in pages, a transaction each: cmd_plan, one of
- * cmd_page_*, what is done with the page, cmd_audit. */
+ * parameters and columns. Many jobs are gone through in pages: see jobs_pages_flow. */
 extern const struct db_stmt SQL_jobs_cmd_audit, SQL_jobs_cmd_cancel, SQL_jobs_cmd_count,
     SQL_jobs_cmd_cron_add, SQL_jobs_cmd_cron_check, SQL_jobs_cmd_cron_list, SQL_jobs_cmd_cron_pause,
     SQL_jobs_cmd_cron_remove, SQL_jobs_cmd_cron_run, SQL_jobs_cmd_discard, SQL_jobs_cmd_drain,
@@ -210,6 +209,37 @@ extern const struct db_stmt SQL_jobs_cmd_audit, SQL_jobs_cmd_cancel, SQL_jobs_cm
     SQL_jobs_cmd_plan, SQL_jobs_cmd_purge, SQL_jobs_cmd_rate_remove, SQL_jobs_cmd_rate_set,
     SQL_jobs_cmd_rates, SQL_jobs_cmd_release, SQL_jobs_cmd_resume, SQL_jobs_cmd_retry,
     SQL_jobs_cmd_show, SQL_jobs_cmd_show_near, SQL_jobs_cmd_standing;
+/* Something done to many jobs, a thousand at a time, a transaction each: SQL_jobs_cmd_plan, what
+ * finds the next page of a source, what is done with that page, and the audit's row, which is one
+ * for all of it. Pages go along the ids; those of one source, then those of the next. */
+struct jobs_pages {
+    struct db_pool *pool;
+    /* page: SQL_jobs_cmd_page_*, or one that begins with the same two parameters and answers alike;
+     * act: what takes its jobs from the setting waymark.page. */
+    struct {
+        const struct db_stmt *page, *act;
+    } source[2];
+    unsigned nsource;
+    const int64_t *id; /* only these, in order, a thousand a page */
+    size_t nid;        /* 0: whatever page finds */
+    /* The parameters of page after the first two; id, n: those ids of this page (NULL: any). */
+    void (*add_page)(void *ctx, struct db_unit *u, unsigned source, const int64_t *id, size_t n);
+    void (*add_act)(void *ctx, struct db_unit *u, unsigned source); /* of act; NULL: it has none */
+    /* A page was sent, or is over, with done counted up; NULL: nobody minds. */
+    void (*on_page)(void *ctx, bool sent);
+    bool (*is_enough)(void *ctx); /* asked between pages; NULL: never */
+    void *ctx;
+    const char *who, *command, *filter; /* for the audit; filter: a JSON object */
+    const char *channel;                /* the instances are told on it */
+    unsigned max_pages;                 /* 0: any number */
+    int64_t statement_timeout_ms;       /* 0: the pool's */
+    int64_t page_ms;                    /* deadline of a page */
+    int64_t done;                       /* jobs: counted by the flow */
+    bool commit_unknown; /* it failed, and the last page may have been done all the same */
+};
+/* A flow; p lives as long as it does. A page that others disturb (deadlock, serialization, a lock
+ * that is not to be had) is tried five times; what was done before a failure is kept. */
+struct flow *jobs_pages_flow(struct jobs_pages *p);
 /* For showing a payload: copies JSON, as PostgreSQL prints a jsonb, with the values of keys that
  * look like secrets replaced by "***", and with what a terminal would obey escaped. Any thread. */
 void jobs_mask(struct span json, struct buf *out);

@@ -37,12 +37,14 @@ struct web_begun {
     unsigned short n[WEB_BEGUN_PLACES];
 };
 
+struct web_mount;
 struct web {
     struct loop *loop;
     struct web_conf conf;
     struct db_pool *pool;
     const struct db_listener *listener;
     const struct httpd *server[2]; /* public, admin: for metrics; NULL: not mounted */
+    struct web_mount *mount;       /* the admin's pages, owned; NULL: not mounted */
     bool draining;
     unsigned logins; /* being checked */
     unsigned live;   /* pages being watched */
@@ -172,9 +174,11 @@ httpd_handler_fn web__metrics_get; /* web_metrics_flow.c; ctx: struct web */
 httpd_handler_fn web__healthz_get; /* web_health.c; ctx: struct web */
 httpd_handler_fn web__readyz_get;  /* the same */
 httpd_handler_fn web__front_get;   /* web_people_flow.c; ctx: struct web */
+/* A page as one listener has it. */
 struct web_mount {
     struct web *web;
     const struct web_page *page;
+    char live_pattern[64]; /* "": it is not live */
 };
 
 /* web_hook.c: where Strava pushes events; both do nothing if it does not. */

@@ -50,6 +50,7 @@ static void pool_closed(void *ctx)
 {
     struct web *w = ctx;
     op_finish(w->closed, NULL);
+    mem_free(w->mount);
     mem_free(w);
 }
 
@@ -129,13 +130,21 @@ void web_mount_public(struct web *w, struct httpd *h)
 }
 
 /* The stream of a page has its path below /admin/live. */
-static const char *live_pattern(const struct web_page *p)
+static void mount_page(struct web *w, struct httpd *h, struct web_mount *m,
+                       const struct web_page *p)
 {
-    static char text[COUNT_OF(web__pages)][64];
-    char *out = text[p - web__pages];
     const char *rest = p->path + strlen("/admin");
-    snprintf(out, sizeof(text[0]), "/admin/live%s", *rest ? rest : "/");
-    return out;
+    m->web = w;
+    m->page = p;
+    add(h, HTTPD_GET, p->path, web__page_get, m);
+    if (p->live) {
+        snprintf(m->live_pattern, sizeof(m->live_pattern), "/admin/live%s", *rest ? rest : "/");
+        httpd_route(h, &(struct httpd_route){.method = HTTPD_GET,
+                                             .pattern = m->live_pattern,
+                                             .handler = web__live_get,
+                                             .ctx = m,
+                                             .timeout_ms = -1});
+    }
 }
 
 void web_mount_admin(struct web *w, struct httpd *h)
@@ -149,17 +158,10 @@ void web_mount_admin(struct web *w, struct httpd *h)
     add(h, HTTPD_POST, "/admin/login", web__login_post, w);
     add(h, HTTPD_POST, "/admin/logout", web__action_post, w);
     add(h, HTTPD_POST, "/admin/do/{action:text}", web__action_post, w);
+    CHECK(!w->mount);
+    w->mount = mem_alloc(web__page_count * sizeof(*w->mount));
     for (size_t i = 0; i < web__page_count; i++) {
-        static struct web_mount mount[COUNT_OF(web__pages)];
-        mount[i] = (struct web_mount){w, &web__pages[i]};
-        add(h, HTTPD_GET, web__pages[i].path, web__page_get, &mount[i]);
-        if (web__pages[i].live) {
-            httpd_route(h, &(struct httpd_route){.method = HTTPD_GET,
-                                                 .pattern = live_pattern(&web__pages[i]),
-                                                 .handler = web__live_get,
-                                                 .ctx = &mount[i],
-                                                 .timeout_ms = -1});
-        }
+        mount_page(w, h, &w->mount[i], &web__pages[i]);
     }
     httpd_serve_files(h, "/admin/static/", &admin_files);
 }

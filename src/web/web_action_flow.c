@@ -1,10 +1,10 @@
 /* What the buttons do: the statements of `waymark jobs`, audited as the admin's. Many jobs are gone
- * through in pages, a transaction each. */
+ * through in pages (see jobs_pages_flow). */
 #include "web/internal.h"
 
 #include <string.h>
 
-enum { PAGE = 1000, PAGES = 1000, TRIES = 5, NAME_MAX_BYTES = 2000 };
+enum { PAGES = 1000, NAME_MAX_BYTES = 2000 };
 
 struct action;
 struct action_flow {
@@ -17,10 +17,9 @@ struct action_flow {
     bool unclear; /* one of these is empty or too long */
     int64_t id;
     unsigned char token[32];
-    struct arena *turn; /* memory of one page */
     struct db_unit u;
-    int64_t after, audit, done;
-    unsigned pages, tries;
+    struct jobs_pages pages;
+    struct op op;
 };
 
 struct action {
@@ -33,11 +32,7 @@ struct action {
 
 #define ACTION_STEPS(STEP)                                                                         \
     STEP(action, who)                                                                              \
-    STEP(action, act) /* -> page, for many jobs */                                                 \
-    STEP(action, acted)                                                                            \
-    STEP(action, page)                                                                             \
-    STEP(action, note) /* -> page, while they are full */                                          \
-    STEP(action, hint)                                                                             \
+    STEP(action, act) /* also of many jobs */                                                      \
     STEP(action, tell)
 FLOW_STEPS(action, ACTION_STEPS);
 
@@ -160,43 +155,12 @@ static enum flow_next action_who(struct flow *f)
     return flow_wait(f, &x->u.op, action_STEP_act, WEB_CALL_MS);
 }
 
-static enum flow_next action_act(struct flow *f)
+static void add_page(void *ctx, struct db_unit *u, unsigned source, const int64_t *id, size_t n)
 {
-    struct action_flow *x = action_of(f);
-    if (db_rows(&x->u, 0) == 0) {
-        struct httpd_req *r = x->r;
-        x->r = NULL;
-        httpd_redirect(r, "/admin/login");
-        return FLOW_DONE;
-    }
-    if (!x->action->add) {
-        return flow_goto(f, action_STEP_page);
-    }
-    db_unit_done(&x->u);
-    db_unit_init(&x->u, x->w->pool, f->arena, DB_TX);
-    x->action->add(x);
-    db_submit(&x->u);
-    return flow_wait(f, &x->u.op, action_STEP_acted, 2 * WEB_CALL_MS);
-}
-
-static enum flow_next action_acted(struct flow *f)
-{
-    return flow_goto(f, action_STEP_tell);
-}
-
-enum { CALL_PLAN, CALL_PAGE, CALL_ACT, CALL_AUDIT };
-
-static enum flow_next action_page(struct flow *f)
-{
-    struct action_flow *x = action_of(f);
-    struct db_unit *u = &x->u;
-    db_unit_done(u);
-    arena_reset(x->turn);
-    db_unit_init(u, x->w->pool, x->turn, DB_TX);
-    db_add(u, &SQL_jobs_cmd_plan);
-    db_add(u, x->action->page);
-    db_p_i64(u, x->after);
-    db_p_i64(u, PAGE);
+    const struct action_flow *x = ctx;
+    (void)source;
+    (void)id;
+    (void)n;
     if (x->id) {
         db_p_i64(u, x->id);
     } else {
@@ -207,56 +171,50 @@ static enum flow_next action_page(struct flow *f)
         db_p_text(u, x->queue);
         db_p_text(u, x->kind);
     }
-    db_add(u, x->action->act);
-    db_add(u, &SQL_jobs_cmd_audit);
-    if (x->audit) {
-        db_p_i64(u, x->audit);
-    } else {
-        db_p_null(u);
-    }
-    db_p_text(u, x->who);
-    db_p_text(u, x->action->command);
-    db_p_text(u, x->filter);
-    db_p_bool(u, true);
-    db_p_i64(u, PAGE);
-    db_submit(u);
-    return flow_wait_any(f, &u->op, action_STEP_note, 6 * WEB_CALL_MS);
 }
 
-static bool is_worth_again(const struct err *err)
+static bool is_draining(void *ctx)
 {
-    return strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "40001") == 0 ||
-           strcmp(err->sqlstate, "55P03") == 0;
+    return ((const struct action_flow *)ctx)->w->draining;
 }
 
-static enum flow_next action_note(struct flow *f)
+static enum flow_next act_on_many(struct action_flow *x)
 {
-    struct action_flow *x = action_of(f);
-    if (x->u.op.failed) {
-        if (is_worth_again(&x->u.op.err) && ++x->tries < TRIES) {
-            return flow_goto(f, action_STEP_page);
-        }
-        f->err = x->u.op.err;
-        return flow_fail(f);
-    }
-    int64_t found = db_get_i64(&x->u, CALL_PAGE, 0, 1);
-    x->tries = 0;
-    x->done += db_get_i64(&x->u, CALL_AUDIT, 0, 1);
-    x->audit = db_get_i64(&x->u, CALL_AUDIT, 0, 0);
-    x->after = found ? db_get_i64(&x->u, CALL_PAGE, 0, 2) : x->after;
-    bool more = found == PAGE && ++x->pages < PAGES && !x->w->draining;
-    return more ? flow_goto(f, action_STEP_page) : FLOW_NEXT;
+    x->pages = (struct jobs_pages){
+        .pool = x->w->pool,
+        .source = {{x->action->page, x->action->act}},
+        .nsource = 1,
+        .add_page = add_page,
+        .is_enough = is_draining,
+        .ctx = x,
+        .who = x->who,
+        .command = x->action->command,
+        .filter = x->filter,
+        .channel = x->w->conf.channel,
+        .max_pages = PAGES,
+        .page_ms = 6 * WEB_CALL_MS,
+    };
+    flow_call(jobs_pages_flow(&x->pages), &x->op);
+    return flow_wait(&x->f, &x->op, action_STEP_tell, 0);
 }
 
-static enum flow_next action_hint(struct flow *f)
+static enum flow_next action_act(struct flow *f)
 {
     struct action_flow *x = action_of(f);
+    if (db_rows(&x->u, 0) == 0) {
+        struct httpd_req *r = x->r;
+        x->r = NULL;
+        httpd_redirect(r, "/admin/login");
+        return FLOW_DONE;
+    }
     db_unit_done(&x->u);
-    db_unit_init(&x->u, x->w->pool, f->arena, 0);
-    db_add(&x->u, &SQL_jobs_hint);
-    db_p_text(&x->u, x->w->conf.channel);
+    if (!x->action->add) {
+        return act_on_many(x);
+    }
+    db_unit_init(&x->u, x->w->pool, f->arena, DB_TX);
+    x->action->add(x);
     db_submit(&x->u);
-    return flow_wait_any(f, &x->u.op, action_STEP_tell, WEB_CALL_MS); /* they look anyway */
+    return flow_wait(f, &x->u.op, action_STEP_tell, 2 * WEB_CALL_MS);
 }
 
 static enum flow_next action_tell(struct flow *f)
@@ -265,7 +223,7 @@ static enum flow_next action_tell(struct flow *f)
     struct httpd_req *r = x->r;
     x->r = NULL;
     log_info("done on the admin pages", L_S("what", x->action->command), L_S("who", x->who),
-             L_S("filter", x->filter), L_I("jobs", x->done));
+             L_S("filter", x->filter), L_I("jobs", x->pages.done));
     if (strcmp(x->action->name, "logout") == 0) {
         web__session_clear(r);
         httpd_redirect(r, "/admin/login");
@@ -279,13 +237,12 @@ static void action_end(struct flow *f)
 {
     struct action_flow *x = action_of(f);
     db_unit_done(&x->u);
-    arena_free(x->turn);
     if (x->r) {
         char text[256];
         log_err(LOG_LEVEL_WARN, "an action of the admin pages failed", &f->err);
         snprintf(text, sizeof(text),
                  "It failed after %lld jobs, and what was done is kept. The log says more.",
-                 (long long)x->done);
+                 (long long)x->pages.done);
         web__notice(x->r, 503, "That failed", text);
     }
     web__flow_ended(x->w);
@@ -355,7 +312,6 @@ void web__action_post(struct httpd_req *r, void *ctx)
     }
     struct action_flow *x = flow_new(w->loop, &action_def, sizeof(*x), 0);
     const char *id = httpd_form(r, "id");
-    x->turn = arena_new(0);
     web__flow_began(w);
     x->w = w;
     x->r = r;
@@ -367,7 +323,6 @@ void web__action_post(struct httpd_req *r, void *ctx)
     x->kind = form_text(x, "kind");
     x->cause = form_text(x, "cause");
     x->name = form_text(x, "name");
-    x->after = INT64_MIN;
     bool ok = !id || span_to_i64(span_of(id), INT64_MIN + 1, INT64_MAX, &x->id) == 0;
     x->filter = filter_json(x);
     if (!ok || !is_complete(x)) {

@@ -1,6 +1,9 @@
 #include "it/sync.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "it/internal.h"
 
@@ -10,13 +13,15 @@ struct it_db *sync_db(struct sim *s)
 {
     struct it_db *db = it_db_new();
     json_t *clock = sim_get(s, "clock"), *limits = sim_get(s, "limits");
-    it_exec(db,
-            "UPDATE q.rate SET offset_s = %lld - extract(epoch FROM clock_timestamp()),"
-            " cap15 = %lld, capday = %lld, win15 = %lld / 900, winday = %lld / 86400"
-            " WHERE name = 'strava'",
-            (long long)sim_i64(clock, "epoch"), (long long)sim_i64(limits, "read.0"),
-            (long long)sim_i64(limits, "read.1"), (long long)sim_i64(clock, "epoch"),
-            (long long)sim_i64(clock, "epoch"));
+    it_exec(
+        db,
+        "INSERT INTO q.rate (name, offset_s, cap15, capday, win15, winday) SELECT 'strava',"
+        " %lld - extract(epoch FROM clock_timestamp()), %lld, %lld, %lld / 900, %lld / 86400"
+        " ON CONFLICT (name) DO UPDATE SET offset_s = excluded.offset_s, cap15 = excluded.cap15,"
+        " capday = excluded.capday, win15 = excluded.win15, winday = excluded.winday",
+        (long long)sim_i64(clock, "epoch"), (long long)sim_i64(limits, "read.0"),
+        (long long)sim_i64(limits, "read.1"), (long long)sim_i64(clock, "epoch"),
+        (long long)sim_i64(clock, "epoch"));
     return db;
 }
 
@@ -51,6 +56,48 @@ const char *const *sync_env(struct sim *s, const char *const *more)
         env[n++] = *more;
     }
     return env;
+}
+
+/* One that nobody listens on, a moment ago. */
+static unsigned free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, n), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    close(fd);
+    return ntohs(at.sin_port);
+}
+
+struct it_proc *sync_serve_live(struct it_db *db, struct sim *s, const char *const *more)
+{
+    const char *all[ENV_MAX];
+    unsigned n = 0, port = free_port();
+    all[n++] = it_format("WAYMARK_HTTP_LISTEN=127.0.0.1:%u", port);
+    all[n++] =
+        it_format("STRAVA_CALLBACK_URL=http://127.0.0.1:%u/hook/%08x", port, port * 2654435761u);
+    for (; more != NULL && *more != NULL; more++) {
+        assert_true(n < ENV_MAX - 8);
+        all[n++] = *more;
+    }
+    all[n] = NULL;
+    struct it_proc *p = it_serve(db, sync_env(s, all));
+    assert_true(it_eventually(db, 20000, "SELECT subscription_id IS NOT NULL FROM strava.app") >=
+                0);
+    return p;
+}
+
+void sync_route(struct it_db *db, struct sim *s)
+{
+    const char *path = it_format("%s/trail.geojson", it_home());
+    struct http_answer a = sim_ask(s, "GET", "/_sim/route", NULL, NULL);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(a.body, 1, a.n, f), a.n);
+    assert_int_equal(fclose(f), 0);
+    it_must(db, NULL, IT_LIST("route", "import", path, "--id", "trail"), 0);
+    it_process(db);
 }
 
 void sync_advance(struct it_db *db, struct sim *s, int64_t seconds)

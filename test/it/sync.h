@@ -12,6 +12,10 @@ struct it_db *sync_db(struct sim *s);
 void sync_connect(struct it_db *db, struct sim *s, int64_t athlete, const char *scope);
 /* The environment of a binary that calls the simulator, with up to eight more settings. */
 const char *const *sync_env(struct sim *s, const char *const *more);
+/* `waymark serve`, subscribed to the simulator's events, which reach it. */
+struct it_proc *sync_serve_live(struct it_db *db, struct sim *s, const char *const *more);
+/* The simulator's trail as route "trail", stored and matched so far. */
+void sync_route(struct it_db *db, struct sim *s);
 /* Both clocks: seconds pass at Strava, and for the rate. */
 void sync_advance(struct it_db *db, struct sim *s, int64_t seconds);
 /* Asks for a sync and returns its id. since NULL: none. */

@@ -36,6 +36,7 @@ static struct it_db *old_database(void)
 
 static void challenge(struct it_db *db)
 {
+    assert_true(it_eventually(db, 10000, "SELECT verify_token IS NOT NULL FROM strava.app") >= 0);
     const char *token = it_text(db, "SELECT verify_token FROM strava.app");
     struct http_answer a = http_ask("127.0.0.1:8080", "GET",
                                     it_format("/strava/events?hub.mode=subscribe&hub.challenge=15f7"

@@ -516,6 +516,11 @@ static void a_new_login_is_asked_for(void **state)
     struct it_proc *p = it_serve(db, env_of(sim, NULL));
     struct person who = someone(p);
     log_in(&who, sim, ATHLETE, NULL);
+    /* Calls that go well would say that all is well. */
+    assert_true(
+        it_eventually(db, SOON_MS,
+                      "SELECT EXISTS (SELECT FROM strava.sync WHERE state = 'done') AND NOT "
+                      "EXISTS (SELECT FROM q.job WHERE queue = 'strava')") >= 0);
     it_exec(db, "UPDATE strava.account SET state = 'reauth', reason = 'it was <revoked>'");
     struct http_answer a = get(&who, "/");
     http_has(a, "it was &lt;revoked&gt;");

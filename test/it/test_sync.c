@@ -2,8 +2,6 @@
  * against what the simulator says is true. */
 #include "it/sync.h"
 
-#include <signal.h>
-
 enum { LONG_MS = 60000 };
 
 static struct sim *start(const char *const *more)
@@ -17,7 +15,7 @@ static struct sim *start(const char *const *more)
 
 static void everything_comes_in(void **state)
 {
-    static const char *const presets[] = {"none", "tiny", "demo", "ties", "edge"};
+    static const char *const presets[] = {"none", "tiny", "demo", "big", "ties", "edge"};
     (void)state;
     for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
         print_message("%s\n", presets[i]);
@@ -40,10 +38,158 @@ static void everything_comes_in(void **state)
     }
 }
 
+/* A sync of everything, with these faults at the simulator; then the truth. */
+static struct it_db *with(struct sim *s, const char *const *faults, const char *settings,
+                          const char *const *env)
+{
+    struct it_db *db = sync_db(s);
+    sync_connect(db, s, SYNC_ATHLETE, NULL);
+    for (; faults != NULL && *faults != NULL; faults++)
+        (void)sim_do(s, "fault", "%s", *faults);
+    if (settings != NULL)
+        (void)sim_do(s, "settings", "%s", settings);
+    struct it_proc *p = it_serve(db, sync_env(s, env));
+    (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
+    sync_wait(db, LONG_MS);
+    (void)sim_do(s, "fault/clear", "{}");
+    it_serve_stop(p);
+    return db;
+}
+
+#define LISTS "{\"match\":{\"path\":\"/athlete/activities\"},"
+
+/* A page that is refused is not the last one. */
+static void a_refusal_is_not_the_end(void **state)
+{
+    (void)state;
+    struct sim *s = sim_start(IT_LIST("--clock", "2026-07-01T12:05:00Z", "--preset", "big",
+                                      "--limits", "10,1000/10,1000"));
+    struct it_db *db = sync_db(s);
+    it_exec(db,
+            "UPDATE q.rate SET cap15 = 100, reserve = 0"); /* it does not know how few there are */
+    sync_connect(db, s, SYNC_ATHLETE, NULL);
+    struct it_proc *p = it_serve(db, sync_env(s, NULL));
+    (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
+    assert_true(it_eventually(db, 20000, "SELECT pages = 10 FROM strava.sync") >= 0);
+    it_pause_ms(3000); /* nobody calls now */
+    it_holds(db, "(SELECT state = 'running' AND pages = 10 FROM strava.sync)");
+    assert_true(sync_calls(s, "/athlete/activities") <= 11);
+    sync_advance(db, s, 900);
+    sync_wait(db, LONG_MS);
+    sync_same(db, s, SYNC_ATHLETE);
+    it_holds(
+        db,
+        "(SELECT attempt = 1 FROM q.done WHERE kind = 'strava.page' ORDER BY finished_at DESC LIMIT"
+        " 1) AND NOT EXISTS (SELECT FROM q.dead)");
+    it_serve_stop(p);
+}
+
+/* A day's calls are used up, as a 429 says: it sleeps until midnight UTC. */
+static void a_day_without_calls(void **state)
+{
+    (void)state;
+    struct sim *s = start(IT_LIST("--preset", "demo"));
+    struct it_db *db = sync_db(s);
+    sync_connect(db, s, SYNC_ATHLETE, NULL);
+    (void)sim_do(
+        s, "fault",
+        LISTS "\"when\":{\"nth\":2},\"action\":{\"type\":\"rate_limit\",\"variant\":\"daily\"}}");
+    struct it_proc *p = it_serve(db, sync_env(s, NULL));
+    (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
+    assert_true(it_eventually(db, 20000, "SELECT usedday >= capday FROM q.rate") >= 0);
+    for (int i = 0; i < 11; i++) { /* from 12:05 on */
+        sync_advance(db, s, 3600);
+        it_pause_ms(300);
+    }
+    it_holds(db, "(SELECT state = 'running' AND pages = 1 FROM strava.sync)");
+    assert_int_equal(sync_calls(s, "/athlete/activities"), 2);
+    sync_advance(db, s, 3600);
+    sync_wait(db, LONG_MS);
+    sync_same(db, s, SYNC_ATHLETE);
+    it_serve_stop(p);
+}
+
+/* Of 2027: another base of the API, by configuration alone. */
+static void another_base(void **state)
+{
+    (void)state;
+    struct sim *s = start(IT_LIST("--preset", "tiny"));
+    struct it_db *db =
+        with(s, NULL, NULL, IT_LIST(it_format("WAYMARK_STRAVA_API_URL=%s", sim_url(s))));
+    sync_same(db, s, SYNC_ATHLETE);
+}
+
+/* Many athletes: each gets what is his; one whose tokens are dead stops nobody. */
+static void athletes_do_not_mind_each_other(void **state)
+{
+    enum { ATHLETES = 12 };
+    (void)state;
+    struct sim *s = start(IT_LIST("--preset", "demo", "--athletes", "12"));
+    struct it_db *db = sync_db(s);
+    for (int i = 0; i < ATHLETES; i++)
+        sync_connect(db, s, SYNC_ATHLETE + i, i == 5 ? "read,activity:read" : NULL);
+    (void)sim_do(s, "token/invalidate", "{\"athlete\":9003,\"what\":\"both\"}");
+    (void)sim_do(s, "athlete/9008/narrow_scope", "{\"scope\":\"read\"}");
+    struct it_proc *p = it_serve(db, sync_env(s, NULL));
+    it_exec(db, "SELECT strava.request_sync(NULL, 'new', NULL); NOTIFY processing");
+    sync_wait(db, LONG_MS);
+    for (int i = 0; i < ATHLETES; i++) {
+        if (i != 2 && i != 7)
+            sync_same(db, s, SYNC_ATHLETE + i);
+    }
+    it_holds(
+        db,
+        "(SELECT string_agg(athlete_id || ' ' || state, ', ' ORDER BY athlete_id) FROM strava.sync"
+        " WHERE state <> 'done') = '9003 failed, 9008 failed'");
+    it_holds(db, "(SELECT problem LIKE '%%connect again' FROM strava.sync WHERE athlete_id = 9003) "
+                 "AND (SELECT"
+                 " problem LIKE '%%not granted%%' FROM strava.sync WHERE athlete_id = 9008)");
+    it_holds(
+        db,
+        "NOT EXISTS (SELECT FROM q.dead) AND NOT EXISTS (SELECT FROM activities WHERE athlete_id IN"
+        " (9003, 9008))");
+    it_serve_stop(p);
+}
+
+/* What a trail-progress frontend has stored is taken on as it is: nothing of it is matched anew. */
+static void a_frontends_history_is_adopted(void **state)
+{
+    (void)state;
+    struct sim *s = start(IT_LIST("--preset", "demo"));
+    struct it_db *db = with(s, NULL, NULL, NULL);
+    it_exec(db, "TRUNCATE strava.activity, strava.sync; DELETE FROM q.job");
+    it_exec(db, "DELETE FROM activities WHERE id = (SELECT min(id) FROM activities)");
+    it_exec(
+        db,
+        "INSERT INTO activities (id, athlete_id, name, activity_type, start_date) VALUES (5, 9001,"
+        " 'gone since', 'Run', '2025-01-01')");
+    it_must(db, NULL, IT_LIST("process"), 0);
+    const char *revisions =
+        it_text(db, "SELECT md5(string_agg(revision::text, ' ' ORDER BY id)) FROM"
+                    " activities WHERE id > 5");
+    struct it_proc *p = it_serve(db, sync_env(s, NULL));
+    (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
+    sync_wait(db, LONG_MS);
+    sync_same(db, s, SYNC_ATHLETE);
+    it_holds(db, "(SELECT added = 1 AND changed = 0 AND gone = 1 FROM strava.sync)");
+    assert_string_equal(
+        it_text(
+            db,
+            "SELECT md5(string_agg(revision::text, ' ' ORDER BY id)) FROM activities WHERE id <>"
+            " (SELECT id FROM activities ORDER BY revision DESC LIMIT 1)"),
+        revisions);
+    it_serve_stop(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IT_TEST(everything_comes_in),
+        IT_TEST(a_refusal_is_not_the_end),
+        IT_TEST(a_day_without_calls),
+        IT_TEST(another_base),
+        IT_TEST(athletes_do_not_mind_each_other),
+        IT_TEST(a_frontends_history_is_adopted),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }

@@ -258,13 +258,13 @@ static void schedules(void **state)
             0);
     it_exec(db, "TRUNCATE q.audit");
     http_press(&b, "cron-pause", "&name=nightly");
-    it_holds(db, "(SELECT paused FROM q.cron)");
+    it_holds(db, "(SELECT paused FROM q.cron WHERE name = 'nightly')");
     audited(db, "jobs cron pause {\"names\": [\"nightly\"]} 0 t");
     http_press(&b, "cron-run", "&name=nightly");
     it_holds(db, "(SELECT count(*) FROM q.job WHERE queue = 'none' AND kind = 'k') = 1");
     audited(db, "jobs cron run {\"name\": \"nightly\"} 1 t");
     http_press(&b, "cron-resume", "&name=nightly");
-    it_holds(db, "(SELECT NOT paused AND next_at > now() FROM q.cron)");
+    it_holds(db, "(SELECT NOT paused AND next_at > now() FROM q.cron WHERE name = 'nightly')");
     audited(db, "jobs cron resume {\"names\": [\"nightly\"]} 0 t");
     http_press(&b, "cron-run", "&name=nothing");
     http_press(&b, "cron-pause", "&name=nothing");

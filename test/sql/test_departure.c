@@ -6,7 +6,8 @@
  * waymark_athlete_places() fails the test: say which of them it belongs to. */
 static const char about_nobody[] =
     "routes route_state route_epoch schema_migration spatial_ref_sys q.queue q.clock q.instance "
-    "q.rate q.depth q.flow web.secret web.session web.failed_login web.login_key web.login_used strava.app "
+    "q.rate q.depth q.flow web.secret web.session web.failed_login web.login_key web.login_used "
+    "strava.app "
     "strava.dispatcher";
 
 static void every_table_is_known(void **state)

@@ -266,9 +266,7 @@ BEGIN
     END IF;
     UPDATE strava.activity x SET streams = CASE WHEN wkb IS NULL THEN 'absent' ELSE 'have' END, streams_at = now(),
         problem = NULL, problem_at = NULL WHERE x.activity_id = of_activity;
-    IF k.problem IS NOT NULL THEN
-        DELETE FROM q.dead d WHERE d.ukey = 'streams:' || of_activity;
-    END IF;
+    DELETE FROM q.dead d WHERE d.ukey = 'streams:' || of_activity;
     RETURN CASE WHEN wkb IS NULL THEN 'absent' ELSE 'have' END;
 END $$;
 
@@ -284,17 +282,12 @@ $$;
 -- same go (streams_ticket; wkb NULL: there is none), or a job that asks for it (streams_prio).
 CREATE FUNCTION strava.take_detail(of_activity bigint, of_athlete bigint, what text, detail bytea, streams_ticket bigint, streams bytea,
                                    streams_prio integer) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    parked boolean;
 BEGIN
     IF what IS NULL OR what = 'older' THEN
         RETURN;
     END IF;
-    SELECT k.problem IS NOT NULL INTO parked FROM strava.activity k WHERE k.activity_id = of_activity;
     UPDATE strava.activity k SET detail_at = now(), problem = NULL, problem_at = NULL WHERE k.activity_id = of_activity;
-    IF parked THEN
-        DELETE FROM q.dead d WHERE d.ukey = 'look:' || of_activity;
-    END IF;
+    DELETE FROM q.dead d WHERE d.ukey = 'look:' || of_activity;
     IF streams_ticket IS NOT NULL THEN
         PERFORM strava.take_streams(of_activity, of_athlete, streams_ticket, streams);
     END IF;
