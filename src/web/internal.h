@@ -29,6 +29,14 @@ struct web_hook {
     uint64_t refused, malformed, unavailable; /* events */
 };
 
+/* Logins that were begun in this while, by what an address hashes to; see web_visitor.c. */
+enum { WEB_BEGUN_PLACES = 1024 };
+struct web_begun {
+    unsigned char key[32]; /* so that nobody can choose whom to share a place with */
+    int64_t until_ms;      /* 0: not begun */
+    unsigned short n[WEB_BEGUN_PLACES];
+};
+
 struct web_mount;
 struct web {
     struct loop *loop;
@@ -46,6 +54,7 @@ struct web {
     struct web_hook hook;
     unsigned char login_key[32]; /* signs the way to Strava and back */
     bool login_key_known;
+    struct web_begun begun;
     unsigned coming;   /* logins and departures under way, which talk to Strava */
     unsigned exports;  /* under way */
     unsigned flows;    /* of ours, under way: web outlives them */
@@ -218,6 +227,9 @@ void web__way_clear(const struct web *w, struct httpd_req *r);
 /* Where this listener is reached, "https://trails.example.org": as configured, or on loopback as
  * asked; NULL: nobody knows. In the request's arena. */
 const char *web__origin_of(const struct web *w, struct httpd_req *r);
+
+/* Counts; false: from this address too many logins were begun in ten minutes. */
+bool web__may_begin(struct web *w, const char *address, int64_t now_ms);
 
 /* What goes to Strava and comes back, for ten minutes and with that cookie only. */
 void web__state_make(const unsigned char key[32], const unsigned char cookie[WEB_TOKEN_BYTES],

@@ -123,11 +123,33 @@ static bool refused(struct web *w, struct httpd_req *r, const char **origin)
     return !*origin;
 }
 
+/* Cookies belong to a host: who begins at another one than Strava sends back to would come back
+ * without. Once, since a proxy may have changed the Host field. */
+static bool is_elsewhere(struct httpd_req *r, const char *origin, bool again)
+{
+    const char *host = strstr(origin, "://") + 3;
+    if (span_is(httpd_host(r), host) || httpd_query(r, "moved")) {
+        return false;
+    }
+    httpd_redirect(r, arena_printf(httpd_arena(r), "%s/auth/strava?moved=1%s", origin,
+                                   again ? "&again=1" : ""));
+    return true;
+}
+
 void web__enter_get(struct httpd_req *r, void *ctx)
 {
     struct web *w = ctx;
-    const char *origin, *again = httpd_query(r, "again");
-    if (refused(w, r, &origin)) {
+    const char *origin, *given = httpd_query(r, "again");
+    bool again = given && strcmp(given, "1") == 0;
+    if (refused(w, r, &origin) || is_elsewhere(r, origin, again)) {
+        return;
+    }
+    if (!web__may_begin(w, httpd_client_address(r), loop_now_ms(w->loop))) {
+        httpd_set(r, "Retry-After", "600");
+        web__public_notice(r, 429, "Too many logins were begun",
+                           "From where you are many logins were begun just now. Try again in ten "
+                           "minutes.",
+                           "/", "Back");
         return;
     }
     struct enter_flow *x = flow_new(w->loop, &enter_def, sizeof(*x), 0);
@@ -135,7 +157,7 @@ void web__enter_get(struct httpd_req *r, void *ctx)
     x->w = w;
     x->r = r;
     x->redirect_uri = arena_printf(x->f.arena, "%s/auth/strava/callback", origin);
-    x->force = again && strcmp(again, "1") == 0;
+    x->force = again;
     flow_start(&x->f);
 }
 

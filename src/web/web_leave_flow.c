@@ -162,9 +162,10 @@ static struct leave_flow *leave_of(struct flow *f)
 static enum flow_next leave_who(struct flow *f)
 {
     struct leave_flow *x = leave_of(f);
-    db_unit_init(&x->u, x->w->pool, f->arena, DB_READONLY);
-    db_add(&x->u, &SQL_web_visitor_is);
+    db_unit_init(&x->u, x->w->pool, f->arena, DB_TX);
+    db_add(&x->u, &SQL_web_visitor_leaves);
     db_p_span(&x->u, (struct span){(const char *)x->hash, sizeof(x->hash)});
+    db_p_bool(&x->u, x->w->conf.strava != NULL);
     db_submit(&x->u);
     return flow_wait(f, &x->u.op, leave_STEP_revoke, WEB_CALL_MS);
 }

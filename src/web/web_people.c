@@ -16,7 +16,8 @@ enum {                        /* columns of WHO */
        W_SYNC,
        W_LISTED,
        W_COMPARED_S,
-       W_CALLS
+       W_CALLS,
+       W_CALLS_S
 };
 enum { T_NAME, T_LENGTH, T_COVERED, T_ACTIVITIES, T_GAP, T_BEGINS, T_ENDS };
 enum { N_ID, N_NAME, N_TYPE, N_DAY, N_DISTANCE, N_STRAVA };
@@ -91,7 +92,13 @@ static void draw_import(struct buf *b, const struct db_unit *u)
         buf_putc(b, ' ');
         web__count(b, calls);
         buf_puts(b, calls == 1 ? " of them waits" : " of them wait");
-        buf_puts(b, " for Strava, which allows so many questions a day.");
+        buf_puts(b, " for Strava, which allows so many questions a day");
+        if (!db_is_null(u, WHO, 0, W_CALLS_S)) {
+            buf_puts(b, ": about ");
+            web__age(b, db_get_f64(u, WHO, 0, W_CALLS_S));
+            buf_puts(b, ", if nobody else comes");
+        }
+        buf_putc(b, '.');
     }
     if (left > 0) {
         buf_putc(b, ' ');

@@ -45,7 +45,20 @@ static const char privacy[] =
     "<dt>How to leave</dt><dd>“Disconnect” on your page erases all of it at once and gives the "
     "keys "
     "back. Withdrawing in <a href=\"https://www.strava.com/settings/apps\">Strava’s settings</a> "
-    "does the same. Before that you can take everything along: “Export”.</dd>\n</dl>\n";
+    "does the same. Before that you can take everything along: “Export”.</dd>\n"
+    "<dt>Whom to ask</dt><dd>";
+
+/* Who that is only they can say; where they are, we know. */
+static void whom_to_ask(struct buf *out, const struct web *w)
+{
+    const char *host = w->conf.origin ? strstr(w->conf.origin, "://") + 3 : NULL;
+    if (host) {
+        web__html(out, "Whoever runs <a href=\"%s\">%s</a>", w->conf.origin, host);
+    } else {
+        buf_puts(out, "Whoever runs this server");
+    }
+    buf_puts(out, ": they answer questions, and can erase you, too.</dd>\n</dl>\n");
+}
 
 void web__welcome(struct httpd_req *r, const struct web *w)
 {
@@ -56,6 +69,7 @@ void web__welcome(struct httpd_req *r, const struct web *w)
         buf_puts(&out, "<p><a class=\"connect\" href=\"/auth/strava\">Connect with Strava</a></p>\n"
                        "<p class=\"note\">Whoever was here before logs in with it, too.</p>\n");
         buf_puts(&out, privacy);
+        whom_to_ask(&out, w);
     } else {
         buf_puts(&out,
                  "<p class=\"note\">Nobody can log in here: this server is not connected with "

@@ -122,6 +122,39 @@ const char *web__origin_of(const struct web *w, struct httpd_req *r)
                         (int)host.n, host.p);
 }
 
+/* ---- how often --------------------------------------------------------------------------------
+ */
+
+enum {
+    BEGUN_MS = 600000,
+    BEGUN_MAX = 30, /* from one address: a household, or a class with one teacher */
+    BEGUN_MAX_NEAR =
+        600 /* from this machine, where a proxy that is not trusted may stand for all */
+};
+
+static bool is_near(const char *address)
+{
+    return strcmp(address, "unix") == 0 || strcmp(address, "::1") == 0 ||
+           strncmp(address, "127.", 4) == 0;
+}
+
+bool web__may_begin(struct web *w, const char *address, int64_t now_ms)
+{
+    struct web_begun *b = &w->begun;
+    unsigned char mac[32];
+    unsigned n = sizeof(mac), most = is_near(address) ? BEGUN_MAX_NEAR : BEGUN_MAX;
+    if (b->until_ms == 0 || now_ms >= b->until_ms) {
+        memset(b->n, 0, sizeof(b->n));
+        CHECK(RAND_bytes(b->key, sizeof(b->key)) == 1);
+        b->until_ms = now_ms + BEGUN_MS;
+    }
+    CHECK(HMAC(EVP_sha256(), b->key, sizeof(b->key), (const unsigned char *)address,
+               strlen(address), mac, &n) != NULL);
+    unsigned short *count = &b->n[(mac[0] | mac[1] << 8) % WEB_BEGUN_PLACES];
+    *count += *count <= most;
+    return *count <= most;
+}
+
 /* ---- the state ------------------------------------------------------------------------------- */
 
 enum { EXPIRES = 8, NONCE = 16, MAC = 32, SIGNED = EXPIRES + NONCE };

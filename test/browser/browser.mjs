@@ -2,6 +2,7 @@
 import { everyAction, pauses } from './actions.mjs';
 import { check, closeBrowser, failed, looks, openBrowser, openPage, passed, same } from './check.mjs';
 import { keyboard, live } from './live.mjs';
+import { people } from './people.mjs';
 import { allPages, everyPage, logIn, look, tellFindings, times } from './pages.mjs';
 import * as service from './service.mjs';
 
@@ -76,6 +77,7 @@ async function quickly() {
     }
   });
   await check('pause and resume', () => pauses(page, 'reports', 'pdf'));
+  await people(true);
 }
 
 async function main() {
@@ -90,6 +92,7 @@ async function main() {
   await part('login', async () => { cookie = await wrongSecret(); });
   await part('times', () => times(cookie));
   await part('pages, in four looks', everyPage);
+  await part('pages of people, in four looks', () => people(false));
   tellFindings();
   await part('actions', withScript);
   haltAgain();

@@ -63,6 +63,7 @@ INSERT INTO q.job (queue, kind, state, lane, halt) SELECT 'races', 'step', 'bloc
 UPDATE q.dead SET lane = 'ledger:<3>', halt = true WHERE id = 1000006;
 INSERT INTO q.halted (lane, job) VALUES ('ledger:<3>', 1000006);
 
+DELETE FROM q.rate WHERE name = 'strava'; -- as the service has made it
 INSERT INTO q.rate (name, cap15, capday, win15, used15, winday, usedday, paused_until)
 SELECT n.name, 200, 2000, floor(e / 900), n.used, floor(e / 86400), 3 * n.used, n.until
 FROM extract(epoch FROM now()) e, (VALUES ('strava', 150, NULL), ('maps', 200, NULL), ('<u>mail</u>', 3, now() + interval '20 minutes'))

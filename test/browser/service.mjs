@@ -14,6 +14,7 @@ let service = null;
 let database = '';
 export let secret = '';
 export let origin = '';
+export let people = ''; // the public listener
 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -56,7 +57,11 @@ export async function start() {
   mkdirSync(`${scratch}/data`, { recursive: true });
   port = port || await freePort();
   writeFileSync(log, '');
-  service = launch(['serve'], { WAYMARK_ADMIN_LISTEN: `127.0.0.1:${port}` });
+  // Strava is nowhere: nobody is connected, and nothing is asked.
+  service = launch(['serve'], {
+    WAYMARK_ADMIN_LISTEN: `127.0.0.1:${port}`, WAYMARK_HTTP_LISTEN: '127.0.0.1:0', STRAVA_CLIENT_ID: '1', STRAVA_CLIENT_SECRET: 'none',
+    WAYMARK_STRAVA_API_URL: 'http://127.0.0.1:9', WAYMARK_STRAVA_OAUTH_URL: 'http://127.0.0.1:9',
+  });
   const said = await until(() => {
     const text = readFileSync(log, 'utf8');
     if (service.exitCode !== null) {
@@ -65,6 +70,7 @@ export async function start() {
     return text.includes('waymark is running') && text;
   }, 60000, 'the service is up');
   origin = `http://${said.match(/listener=admin address=(\S+)/)[1]}`;
+  people = `http://${said.match(/listener=http address=(\S+)/)[1]}`;
   const [, host] = said.match(/ host=(\S+)/);
   database = `user=waymark dbname=waymark host=${host}`;
   secret = said.match(/^ {4}([a-z0-9]{5}(-[a-z0-9]{5}){4})$/m)?.[1] ?? secret;

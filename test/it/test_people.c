@@ -1,6 +1,7 @@
 /* People: logging in with Strava by every way it can go, who sees what, and leaving. */
 #include "it/sim.h"
 
+#include <signal.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -85,6 +86,10 @@ static const char *to_strava(struct person *who, struct sim *sim, const char *ta
     http_is(a, 303);
     const char *there = http_field(&a, "Location");
     assert_non_null(there);
+    if (strstr(there, "moved=1")) { /* as from a proxy in front of the configured address */
+        a = get(who, strstr(there, "/auth/"));
+        there = http_field(&a, "Location");
+    }
     assert_int_equal(strncmp(there, sim_url(sim), strlen(sim_url(sim))), 0);
     struct http_answer b = sim_ask(sim, "GET", there + strlen(sim_url(sim)), NULL, NULL);
     assert_true(b.status == 302 || b.status == 303);
@@ -234,15 +239,60 @@ static void cookies_are_secure_behind_https(void **state)
     struct it_proc *p =
         it_serve(db, env_of(sim, "WAYMARK_HTTP_PUBLIC_URL=https://trails.example.org/"));
     struct person who = someone(p);
-    struct http_answer a = get(&who, "/auth/strava");
+    struct http_answer a = get(&who, "/auth/strava?moved=1");
     http_is(a, 303);
     assert_non_null(strstr(http_field(&a, "Location"),
                            "redirect_uri=https%3A%2F%2Ftrails.example.org%2Fauth%2Fstrava"));
     assert_non_null(strstr(value_of(a.head, "Set-Cookie: waymark_login=", "\r\n"), "; Secure"));
     consents(sim, ATHLETE, NULL);
-    a = get(&who, to_strava(&who, sim, "/auth/strava"));
+    a = get(&who, to_strava(&who, sim, "/auth/strava?moved=1"));
     http_is(a, 303);
     assert_non_null(strstr(value_of(a.head, "Set-Cookie: waymark_visitor=", "\r\n"), "; Secure"));
+    it_serve_stop(p);
+}
+
+/* Cookies belong to a host: one begins where one will come back to. */
+static void beginning_elsewhere(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_start(IT_LIST("--callback-domain", "trails.example.org"));
+    struct it_db *db = it_db_new();
+    struct it_proc *p =
+        it_serve(db, env_of(sim, "WAYMARK_HTTP_PUBLIC_URL=https://trails.example.org"));
+    struct person who = someone(p);
+    struct http_answer a = get(&who, "/auth/strava");
+    http_is(a, 303);
+    assert_string_equal(http_field(&a, "Location"),
+                        "https://trails.example.org/auth/strava?moved=1");
+    assert_null(who.way);
+    a = get(&who, "/auth/strava?again=1");
+    assert_string_equal(http_field(&a, "Location"),
+                        "https://trails.example.org/auth/strava?moved=1&again=1");
+    /* A proxy that changes Host must not send people in a circle. */
+    a = get(&who, "/auth/strava?moved=1&again=1");
+    http_is(a, 303);
+    assert_non_null(strstr(http_field(&a, "Location"), "approval_prompt=force"));
+    assert_non_null(who.way);
+    a = get(&who, "/");
+    http_has(a, "Whoever runs <a href=\"https://trails.example.org\">trails.example.org</a>");
+    it_serve_stop(p);
+}
+
+static void beginning_too_often(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_start(NULL);
+    struct it_db *db = it_db_new();
+    struct it_proc *p = it_serve(db, env_of(sim, "WAYMARK_HTTP_TRUSTED_PROXIES=127.0.0.1"));
+    struct person who = someone(p), other = someone(p);
+    who.fields = "X-Forwarded-For: 192.0.2.7\r\n";
+    other.fields = "X-Forwarded-For: 192.0.2.8\r\n";
+    for (int i = 0; i < 30; i++)
+        http_is(get(&who, "/auth/strava"), 303);
+    struct http_answer a = get(&who, "/auth/strava");
+    http_is(a, 429);
+    assert_string_equal(http_field(&a, "Retry-After"), "600");
+    http_is(get(&other, "/auth/strava"), 303);
     it_serve_stop(p);
 }
 
@@ -686,6 +736,41 @@ static void leaving_while_strava_is_away(void **state)
     it_serve_stop(p);
 }
 
+/* The service ends when Strava has been told and nothing is erased yet: the rest is done after. */
+static void leaving_in_a_crash(void **state)
+{
+    (void)state;
+    struct sim *sim = sim_start(NULL);
+    struct it_db *db = it_db_new();
+    struct it_proc *p = it_serve(db, env_of(sim, NULL));
+    struct person who = someone(p);
+    log_in(&who, sim, ATHLETE, NULL);
+    const char *token = form_token(&who);
+    it_exec(db, "BEGIN; SELECT FROM athletes FOR KEY SHARE");
+    const char *form = it_format("csrf=%s&sure=yes", token);
+    int fd = http_connect(who.address);
+    http_send(fd, it_format("POST /auth/disconnect HTTP/1.1\r\nHost: %s\r\nCookie: "
+                            "waymark_visitor=%s\r\nContent-Type: "
+                            "application/x-www-form-urlencoded\r\nContent-Length: %zu\r\n\r\n%s",
+                            who.address, who.visitor, strlen(form), form));
+    for (int64_t until = it_now_ms() + SOON_MS; is_granted(sim, ATHLETE); it_pause_ms(20))
+        assert_true(it_now_ms() < until);
+    it_signal(p, SIGKILL);
+    (void)it_wait(p, SOON_MS);
+    (void)close(fd);
+    /* What was sent would still be done: the server ends, too. */
+    it_exec(db, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = "
+                "current_database() AND pid <> pg_backend_pid(); COMMIT");
+    it_holds(db, "EXISTS (SELECT FROM athletes WHERE id = %d)", ATHLETE);
+    it_holds(db, "EXISTS (SELECT FROM q.job WHERE ukey = 'check:%d')", ATHLETE);
+    it_exec(db, "UPDATE q.job SET run_at = now() WHERE kind = 'strava.check'");
+    p = it_serve(db, env_of(sim, NULL));
+    assert_true(it_eventually(db, SOON_MS, "SELECT NOT EXISTS (SELECT FROM athletes)") >= 0);
+    it_wait_for(p, "everything of an athlete was erased", SOON_MS);
+    it_serve_stop(p);
+    it_holds(db, "(SELECT sum(n) FROM waymark_count_athlete(%d)) = 0", ATHLETE);
+}
+
 /* Strava pushes that somebody has withdrawn: once it is not so, and then it is. */
 static void withdrawing_at_strava(void **state)
 {
@@ -730,6 +815,8 @@ int main(void)
         SIM_TEST(a_whole_login),
         SIM_TEST(a_login_holds_everywhere),
         SIM_TEST(cookies_are_secure_behind_https),
+        SIM_TEST(beginning_elsewhere),
+        SIM_TEST(beginning_too_often),
         SIM_TEST(saying_no),
         SIM_TEST(granting_less),
         SIM_TEST(other_ways_back),
@@ -743,6 +830,7 @@ int main(void)
         SIM_TEST(a_hung_database),
         SIM_TEST(leaving),
         SIM_TEST(leaving_while_strava_is_away),
+        SIM_TEST(leaving_in_a_crash),
         SIM_TEST(withdrawing_at_strava),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);

@@ -28,6 +28,27 @@ CREATE TABLE web.login_used (
 );
 CREATE INDEX login_used_expires ON web.login_used (expires_at);
 
+-- Seconds until so many calls to Strava can have been made, at what is left of the limits when live work takes all that is
+-- kept for it: today's, a quarter hour's share after the other, and then day by day. NULL: no limit is known.
+CREATE FUNCTION strava.calls_take(calls bigint) RETURNS float8 LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN calls <= 0 THEN 0
+        WHEN x.day < 1 OR x.quarter < 1 THEN NULL
+        WHEN calls <= x.left_quarter THEN 60
+        WHEN calls <= x.left_day THEN 900 * ceil((calls - x.left_quarter) / x.quarter)
+        ELSE 86400 - x.second_of_day + 86400 * floor((calls - x.left_day) / x.day)
+            + 900 * ceil((calls - x.left_day - x.day * floor((calls - x.left_day) / x.day)) / x.quarter) END
+    FROM (
+        SELECT o.day, o.quarter, t.at - 86400 * floor(t.at / 86400) AS second_of_day, l.day AS left_day, least(l.quarter, l.day) AS left_quarter
+        FROM q.rate r
+        CROSS JOIN LATERAL (SELECT extract(epoch FROM clock_timestamp())::float8 + r.offset_s AS at) t
+        CROSS JOIN LATERAL (SELECT r.capday - round(r.capday * r.reserve) AS day, r.cap15 - round(r.cap15 * r.reserve) AS quarter) o
+        CROSS JOIN LATERAL (SELECT greatest(0, o.day - CASE WHEN r.winday = floor(t.at / 86400) THEN r.usedday ELSE 0 END) AS day,
+                                   greatest(0, o.quarter - CASE WHEN r.win15 = floor(t.at / 900) THEN r.used15 ELSE 0 END) AS quarter) l
+        WHERE r.name = 'strava'
+    ) x
+$$;
+
 -- ---- departure -----------------------------------------------------------------------------------
 
 -- Where something of an athlete may be: tables, each with what is true of such a row, where $1 is the athlete's id, $2 the

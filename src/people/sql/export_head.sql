@@ -13,6 +13,10 @@ SELECT jsonb_build_object(
                    WHERE k.athlete_id = h.id AND k.state = 'gone'), '[]'),
     'logins', coalesce((SELECT jsonb_agg(jsonb_build_object('made_at', v.made_at, 'expires_at', v.expires_at) ORDER BY v.made_at)
                    FROM web.visitor v WHERE v.athlete_id = h.id), '[]'),
+    'syncs', coalesce((SELECT jsonb_agg(jsonb_build_object('mode', y.mode, 'state', y.state, 'from', y.from_at, 'listed', y.listed,
+                   'started_at', y.started_at, 'finished_at', y.finished_at) ORDER BY y.id) FROM strava.sync y WHERE y.athlete_id = h.id), '[]'),
+    'events', coalesce((SELECT jsonb_agg(jsonb_build_object('received_at', e.received_at, 'about', CASE WHEN e.is_athlete THEN 'athlete' ELSE 'activity' END,
+                   'aspect', e.aspect, 'id', e.object_id, 'verdict', e.verdict) ORDER BY e.id) FROM strava.event e WHERE e.owner_id = h.id), '[]'),
     'alerts', coalesce((SELECT jsonb_agg(jsonb_build_object('title', x.title, 'body', x.body, 'since', x.since) ORDER BY x.key)
                    FROM alert.state x WHERE x.key ~ (':' || h.id || '$')), '[]'))::text
 FROM athletes h WHERE h.id = $1

@@ -1,5 +1,6 @@
 -- Whoever holds this token: the athlete, what was granted, whether a new login is needed and why, activities, and how the
--- import goes: the state of the last sync, what it has listed, seconds since one came to its end, calls that wait. No row: nobody.
+-- import goes: the state of the last sync, what it has listed, seconds since one came to its end, calls that wait,
+-- and seconds until they can all have been made (NULL: nothing limits them). No row: nobody.
 -- $1 bytea SHA-256 of the token
 SELECT v.athlete_id, a.name, coalesce('activity:read_all' = ANY (a.scopes), false), a.scopes IS NOT NULL,
        coalesce(a.state = 'reauth', false), a.reason,
@@ -8,8 +9,11 @@ SELECT v.athlete_id, a.name, coalesce('activity:read_all' = ANY (a.scopes), fals
         WHERE x.athlete_id = v.athlete_id AND t.activity_id IS NULL),
        s.state, s.listed::bigint,
        (SELECT extract(epoch FROM now() - max(y.finished_at))::float8 FROM strava.sync y WHERE y.athlete_id = v.athlete_id AND y.state = 'done'),
-       (SELECT count(*) FROM q.job j WHERE j.tenant = v.athlete_id AND j.queue = 'strava' AND j.kind <> 'strava.page')
+       c.mine, strava.calls_take(c.everybodys)
 FROM web.visitor v
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE j.tenant = v.athlete_id) AS mine, count(*) AS everybodys FROM q.job j WHERE j.queue = 'strava' AND j.kind <> 'strava.page'
+) c
 LEFT JOIN strava.account a ON a.athlete_id = v.athlete_id
 LEFT JOIN LATERAL (
     SELECT y.state, y.listed FROM strava.sync y WHERE y.athlete_id = v.athlete_id ORDER BY y.id DESC LIMIT 1

@@ -223,6 +223,35 @@ static void test_forms(void **state)
     rig_free(g);
 }
 
+static void test_how_often_one_may_begin(void **state)
+{
+    (void)state;
+    static struct web w;
+    static const char *const near[] = {"unix", "::1", "127.0.0.1", "127.8.9.1"};
+    for (int i = 0; i < 30; i++) {
+        assert_true(web__may_begin(&w, "192.0.2.7", 1000));
+    }
+    for (int i = 0; i < 70000; i++) { /* it does not count round */
+        assert_false(web__may_begin(&w, "192.0.2.7", 1000 + i));
+    }
+    for (size_t k = 0; k < COUNT_OF(near); k++) {
+        for (int i = 0; i < 600; i++) {
+            assert_true(web__may_begin(&w, near[k], 200000));
+        }
+        assert_false(web__may_begin(&w, near[k], 200000));
+    }
+    /* Others are not kept out, but for one in a thousand who shares a place. */
+    int kept_out = 0;
+    char address[32];
+    for (int i = 0; i < 200; i++) {
+        snprintf(address, sizeof(address), "198.51.100.%d", i);
+        kept_out += !web__may_begin(&w, address, 300000);
+    }
+    assert_true(kept_out < 20);
+    assert_false(web__may_begin(&w, "192.0.2.7", 600999));
+    assert_true(web__may_begin(&w, "192.0.2.7", 601000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_where_we_are),
         cmocka_unit_test(test_cookies),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_how_often_one_may_begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
