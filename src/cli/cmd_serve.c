@@ -102,7 +102,7 @@ static enum flow_next serve_subscribe(struct flow *f)
     if (s->op.failed) {
         log_err(LOG_LEVEL_WARN, "looking for forgotten work failed; next time again", &s->op.err);
     }
-    if (!s->c->app.fetch) {
+    if (!s->c->app.strava) {
         return flow_goto(f, serve_STEP_start);
     }
     db_unit_init(&s->u, s->c->app.pool, f->arena, DB_TX);
@@ -224,7 +224,7 @@ static enum flow_next serve_start(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
     struct app *app = &s->c->app;
-    if (app->fetch && s->u.op.failed) {
+    if (app->strava && s->u.op.failed) {
         log_err(LOG_LEVEL_WARN, "the subscription to events is not looked at", &s->u.op.err);
     }
     if (app->cluster) {

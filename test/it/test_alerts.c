@@ -165,6 +165,10 @@ static void changes_are_told_once(void **state)
     assert_non_null(strstr(sink_get("/ntfy", 3).head, "Title: Done at last\r\n"));
     until_idle(db);
     no_secret(db, p);
+    /* That something is fetched does not mean that it is Strava's. */
+    it_holds(db,
+             "(SELECT array_agg(DISTINCT kind) <@ '{alert,alert.send,alert.watch}' FROM q.done)");
+    it_holds(db, "(SELECT array_agg(name) = '{alert.watch}' FROM q.cron)");
     no_secret_in("the log of it all", it_serve_stop(p).err);
 }
 

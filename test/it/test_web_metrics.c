@@ -157,6 +157,7 @@ static void names_do_not_break_it(void **state)
                 "generate_series(1, 1000) i");
     const char *at;
     struct it_proc *p = serve(db, &at);
+    assert_true(it_eventually(db, SOON_MS, "SELECT EXISTS (SELECT FROM q.instance)") >= 0);
     scrape(&first, at);
     assert_true(prom_family(&first, "waymark_queue_jobs")->samples == 500);
     assert_true(prom_family(&first, "waymark_rate_used_ratio")->samples == 100);
