@@ -40,6 +40,7 @@ static void one_turn(struct rig *r, int64_t most_ms)
 {
     bool busy = work_in_flight(r->loop) > 0;
     if (busy && r->skip_in_work_ms > 0) {
+        uv_sleep(100); /* work that no thread has begun would be taken back, not be late */
         pass(r, r->skip_in_work_ms);
         r->skip_in_work_ms = 0;
         uv_run(loop_uv(r->loop), UV_RUN_NOWAIT);
