@@ -28,7 +28,7 @@ struct ready_flow {
     struct web_disk disk;
 };
 /* Whoever asks waits a second or two: a database that does not answer by then is none. */
-enum { READY_MS = 1500 };
+enum { READY_MS = 2500 };
 #define READY_STEPS(STEP)                                                                          \
     STEP(ready, disk)                                                                              \
     STEP(ready, ask)                                                                               \
