@@ -28,7 +28,7 @@ const struct config_key app_config_keys[] = {
      .min = 2,
      .max = 100,
      .doc = "connections for work, besides two for pages, two for Strava's events, one for the "
-            "heartbeat and one that listens"},
+            "heartbeat of each queue and one that listens"},
     {.name = "database.connect_timeout",
      .type = CONFIG_DURATION,
      .fallback = "10s",

@@ -26,7 +26,7 @@ static void draw_bar(struct cli_progress *p, uint64_t done, uint64_t total, doub
     }
     cells[n] = '\0';
     double seconds = (double)(clock_mono_ms() - p->started_ms) / 1000;
-    char left[120] = "";
+    char left[200] = "";
     if (p->note) {
         snprintf(left, sizeof(left), ", %s", p->note);
     } else if (share > 0.02 && share < 1 && seconds > 1) {

@@ -12,6 +12,7 @@ struct serve_flow {
     struct op reconcile_op;
     bool ending;
     struct db_unit u;
+    int64_t rekeyed;
     char *secret; /* made just now; NULL: there was one */
 };
 #define SERVE_STEPS(STEP)                                                                          \
@@ -19,6 +20,7 @@ struct serve_flow {
     STEP(serve, show)                                                                              \
     STEP(serve, alerts)                                                                            \
     STEP(serve, schedules) /* -> reconcile, if nothing is fetched */                               \
+    STEP(serve, rekey)     /* tokens that another key, or none, has encrypted */                   \
     STEP(serve, reconcile) /* what was left over, before anything is claimed */                    \
     STEP(serve, subscribe) /* -> start, if there is nothing to do with Strava */                   \
     STEP(serve, start)                                                                             \
@@ -78,15 +80,27 @@ static enum flow_next serve_schedules(struct flow *f)
         return flow_fail(f);
     }
     if (!app->strava) {
-        return FLOW_NEXT;
+        return flow_goto(f, serve_STEP_reconcile);
     }
     flow_call(ingest_schedules_flow(app->pool, TRAILS_QUEUE), &s->op);
-    return flow_wait(f, &s->op, serve_STEP_reconcile, 0);
+    return flow_wait(f, &s->op, serve_STEP_rekey, 0);
+}
+
+static enum flow_next serve_rekey(struct flow *f)
+{
+    struct serve_flow *s = serve_of(f);
+    flow_call(strava_rekey_flow(s->c->app.strava, &s->rekeyed), &s->op);
+    return flow_wait_any(f, &s->op, serve_STEP_reconcile, 0);
 }
 
 static enum flow_next serve_reconcile(struct flow *f)
 {
     struct serve_flow *s = serve_of(f);
+    if (s->c->app.strava && s->op.failed) {
+        log_err(LOG_LEVEL_WARN, "some tokens keep the key they have", &s->op.err);
+    } else if (s->rekeyed > 0) {
+        log_info("tokens were encrypted with the present key", L_I("athletes", s->rekeyed));
+    }
     s->c->app.serves = true;
     app_open_work(&s->c->app);
     if (app_open_web(&s->c->app, &f->err) != 0) {

@@ -21,6 +21,7 @@ struct sync_flow {
     size_t n;
     int64_t started_us, started_ms;
     int64_t calls, failed;
+    bool *told; /* of each that it has ended */
 };
 #define SYNC_STEPS(STEP)                                                                           \
     STEP(sync, ask)                                                                                \
@@ -158,9 +159,16 @@ static void on_notify(void *ctx, const char *channel, const char *payload)
     app_wake_work(&s->c->app);
 }
 
+/* As the service: the contract's triggers notify `processing`, whatever else is configured. */
+static void listen_to(struct sync_flow *s)
+{
+    const char *channel[2] = {"processing", config_str(s->c->config, "database.channel")};
+    size_t n = strcmp(channel[0], channel[1]) == 0 ? 1 : 2;
+    s->listener = db_listener_open(s->f.loop, &s->c->app.db, channel, n, 30000, on_notify, s);
+}
+
 static enum flow_next sync_asked(struct flow *f)
 {
-    static const char *const processing[] = {"processing"};
     struct sync_flow *s = sync_of(f);
     struct app *app = &s->c->app;
     s->n = (size_t)db_rows(&s->u, 0);
@@ -177,7 +185,8 @@ static enum flow_next sync_asked(struct flow *f)
         s->id[i] = db_get_i64(&s->u, 0, (int)i, 0);
     }
     app_open_work(app);
-    s->listener = db_listener_open(f->loop, &app->db, processing, 1, 30000, on_notify, s);
+    s->told = arena_new_array(f->arena, bool, s->n);
+    listen_to(s);
     app_start_work(app);
     cli_progress_start(&s->progress, s->c, "syncing");
     return FLOW_NEXT;
@@ -202,33 +211,82 @@ static enum flow_next sync_look(struct flow *f)
     return flow_wait(f, &s->u.op, sync_STEP_show, CALL_MS);
 }
 
+struct standing {
+    int64_t running, failed, calls, matches, listed, added;
+};
+
+static struct standing add_up(const struct db_unit *u)
+{
+    struct standing s = {0};
+    for (int i = 0; i < db_rows(u, 0); i++) {
+        struct span state = db_get_span(u, 0, i, SYNC_STATE);
+        s.running += span_is(state, "running");
+        s.failed += span_is(state, "failed");
+        s.calls += db_get_i64(u, 0, i, SYNC_CALLS);
+        s.matches += db_get_i64(u, 0, i, SYNC_MATCHES);
+        s.listed += db_get_i64(u, 0, i, SYNC_LISTED);
+        s.added += db_get_i64(u, 0, i, SYNC_ADDED);
+    }
+    return s;
+}
+
+/* A line for each whose list has come to its end. */
+static void tell_ended(struct sync_flow *s)
+{
+    const struct db_unit *u = &s->u;
+    for (int i = 0; i < db_rows(u, 0) && (size_t)i < s->n; i++) {
+        if (s->told[i] || !span_is(db_get_span(u, 0, i, SYNC_STATE), "done")) {
+            continue;
+        }
+        s->told[i] = true;
+        if (s->n > 1 && !s->c->quiet) {
+            cli_progress_clear(&s->progress);
+            fprintf(stderr, "athlete %lld: %lld activities, %lld new, %lld changed, %lld gone\n",
+                    (long long)db_get_i64(u, 0, i, SYNC_ATHLETE),
+                    (long long)db_get_i64(u, 0, i, SYNC_LISTED),
+                    (long long)db_get_i64(u, 0, i, SYNC_ADDED),
+                    (long long)db_get_i64(u, 0, i, SYNC_CHANGED),
+                    (long long)db_get_i64(u, 0, i, SYNC_GONE));
+        }
+    }
+}
+
+/* Seconds of one call, as they went so far; a guess where the quota made them wait. */
+static double seconds_each(const struct sync_flow *s, const struct sync_budget *b)
+{
+    double guess = CALL_GUESS_MS / 1000.0;
+    double took = (double)(clock_mono_ms() - s->started_ms) / 1000;
+    double each = s->calls > 0 && cli__sync_wait_s(b) == 0 ? took / (double)s->calls : guess;
+    return each < guess ? each : guess;
+}
+
+static const char *note_of(struct sync_flow *s, const struct standing *at)
+{
+    struct sync_budget b = cli__sync_budget(&s->u, 2, cli__sync_rate_row(&s->u, 2));
+    if (at->calls == 0) {
+        return at->running > 0 ? NULL : "matching";
+    }
+    return arena_printf(s->turn, "%lld activities, %lld new; %lld calls left now, %lld today; %s",
+                        (long long)at->listed, (long long)at->added,
+                        (long long)(b.left15 < b.leftday ? b.left15 : b.leftday),
+                        (long long)b.leftday,
+                        cli__sync_note(s->turn, &b, at->calls, seconds_each(s, &b), at->running > 0,
+                                       clock_wall_us() / 1000000));
+}
+
 static enum flow_next sync_show(struct flow *f)
 {
     struct sync_flow *s = sync_of(f);
-    const struct db_unit *u = &s->u;
-    int64_t calls = 0, matches = 0, running = 0;
-    s->failed = 0;
-    for (int i = 0; i < db_rows(u, 0); i++) {
-        struct span state = db_get_span(u, 0, i, SYNC_STATE);
-        running += span_is(state, "running");
-        s->failed += span_is(state, "failed");
-        calls += db_get_i64(u, 0, i, SYNC_CALLS);
-        matches += db_get_i64(u, 0, i, SYNC_MATCHES);
-    }
-    s->calls = db_get_i64(u, 1, 0, 0);
-    if (running + calls + matches == 0) {
+    struct standing at = add_up(&s->u);
+    s->failed = at.failed;
+    s->calls = db_get_i64(&s->u, 1, 0, 0);
+    tell_ended(s);
+    if (at.running + at.calls + at.matches == 0) {
         return FLOW_NEXT;
     }
-    struct sync_budget b = cli__sync_budget(u, 2, cli__sync_rate_row(u, 2));
-    double call_s = s->calls > 0 && cli__sync_wait_s(&b) == 0
-                        ? (double)(clock_mono_ms() - s->started_ms) / 1000 / (double)s->calls
-                        : CALL_GUESS_MS / 1000.0;
-    call_s = call_s < CALL_GUESS_MS / 1000.0 ? call_s : CALL_GUESS_MS / 1000.0;
-    s->progress.note = calls > 0 ? cli__sync_note(s->turn, &b, calls, call_s, running > 0,
-                                                  clock_wall_us() / 1000000)
-                                 : "matching";
+    s->progress.note = note_of(s, &at);
     cli_progress_set(&s->progress, (uint64_t)s->calls,
-                     (uint64_t)(s->calls + calls + (matches > 0)));
+                     (uint64_t)(s->calls + at.calls + (at.matches > 0)));
     timer_op_start(&s->pause, f->loop, LOOK_MS);
     return flow_wait(f, &s->pause.op, sync_STEP_look, 0);
 }

@@ -30,11 +30,11 @@ struct sync_budget cli__sync_budget(const struct db_unit *u, unsigned call, int 
                                     .end15_s = QUARTER_S,
                                     .endday_s = DAY_S};
     }
-    double share = 1 - db_get_f64(u, call, row, RESERVE);
-    int64_t capday = db_get_i64(u, call, row, CAPDAY);
+    double reserve = db_get_f64(u, call, row, RESERVE);
+    int64_t cap15 = db_get_i64(u, call, row, CAP15), capday = db_get_i64(u, call, row, CAPDAY);
     struct sync_budget b = {
-        .cap15 = (int64_t)((double)db_get_i64(u, call, row, CAP15) * share),
-        .capday = (int64_t)((double)capday * share),
+        .cap15 = cap15 - llround((double)cap15 * reserve),
+        .capday = capday - llround((double)capday * reserve),
         .end15_s = db_get_f64(u, call, row, LEFT15_S),
         .endday_s = db_get_f64(u, call, row, LEFTDAY_S),
         .paused_s = db_get_f64(u, call, row, PAUSED_S),

@@ -73,18 +73,19 @@ const char *ingest__payload_text(const char *payload, const char *key, struct ar
 /* ---- failures ----------------------------------------------------------------------------------
  */
 
-/* 5 s, 15 s, 45 s ... an hour: eight attempts outlast an outage of two hours. An activity that
- * Strava cannot serve (500, every time) is not waited for like that. */
-static int64_t outage_delay_ms(int attempt)
+/* Three times longer each time: from 5 s on, eight attempts outlast an outage of an hour and a
+ * half; from 2 s on, for what Strava may never be able to serve, half an hour. */
+static int64_t patience_ms(int64_t first_ms, int attempt)
 {
-    int64_t ms = 5000;
+    int64_t ms = first_ms;
     for (int i = 1; i < attempt && ms < 3600000; i++) {
         ms *= 3;
     }
     return ms < 3600000 ? ms : 3600000;
 }
 
-bool ingest__is_last(struct flow *f, const struct jobs_batch *b, const struct err *why)
+bool ingest__is_last(struct flow *f, const struct jobs_batch *b, const struct err *why,
+                     bool is_list)
 {
     const struct jobs_job *j = &b->job[0];
     f->err = *why;
@@ -95,8 +96,8 @@ bool ingest__is_last(struct flow *f, const struct jobs_batch *b, const struct er
         return true;
     }
     bool of_this = why->domain == ERR_DATA || (why->domain == ERR_HTTP && why->code == 500);
-    if (!of_this && why->retry_after_ms == 0) {
-        f->err.retry_after_ms = outage_delay_ms(j->attempt);
+    if (why->retry_after_ms == 0) {
+        f->err.retry_after_ms = patience_ms(of_this && !is_list ? 2000 : 5000, j->attempt);
     }
     return j->attempt >= j->max_attempts;
 }

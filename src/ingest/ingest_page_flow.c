@@ -11,6 +11,8 @@ struct page_flow {
     bool live;
     int64_t after_s;
     struct ingest_scan at, next;
+    int64_t *id; /* of the page, each once */
+    size_t nids;
     struct ingest_listed listed;
     bool over;
     char after[24], before[24], page[24], per_page[8];
@@ -101,7 +103,7 @@ static enum flow_next page_ask(struct flow *f)
 /* With its last attempt the job takes the sync along. */
 static enum flow_next failed(struct page_flow *p, const struct err *why)
 {
-    if (!ingest__is_last(&p->f, p->b, why)) {
+    if (!ingest__is_last(&p->f, p->b, why, true)) {
         return flow_fail(&p->f);
     }
     p->why = p->f.err;
@@ -139,6 +141,29 @@ static void drop_others(struct page_flow *p)
     p->parse.n = n;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Each once, however often the page has it. */
+static size_t distinct_ids(struct page_flow *p)
+{
+    size_t n = 0;
+    p->id = arena_new_array(p->f.arena, int64_t, p->parse.n + 1);
+    for (size_t i = 0; i < p->parse.n; i++) {
+        p->id[i] = p->parse.activity[i].id;
+    }
+    qsort(p->id, p->parse.n, sizeof(*p->id), by_id);
+    for (size_t i = 0; i < p->parse.n; i++) {
+        if (n == 0 || p->id[n - 1] != p->id[i]) {
+            p->id[n++] = p->id[i];
+        }
+    }
+    return n;
+}
+
 static enum flow_next page_compare(struct flow *f)
 {
     struct page_flow *p = page_of(f);
@@ -148,13 +173,10 @@ static enum flow_next page_compare(struct flow *f)
         return failed(p, &why);
     }
     drop_others(p);
-    int64_t *ids = arena_new_array(f->arena, int64_t, p->parse.n + 1);
-    for (size_t i = 0; i < p->parse.n; i++) {
-        ids[i] = p->parse.activity[i].id;
-    }
+    p->nids = distinct_ids(p);
     db_add(new_unit(p, DB_READONLY), &SQL_ingest_sync_seen);
     db_p_i64(&p->u, p->sync);
-    db_p_i64_array(&p->u, ids, p->parse.n);
+    db_p_i64_array(&p->u, p->id, p->nids);
     db_submit(&p->u);
     return flow_wait(f, &p->u.op, page_STEP_save, INGEST_UNIT_MS);
 }
@@ -163,7 +185,7 @@ static void move_on(struct page_flow *p)
 {
     p->listed = (struct ingest_listed){
         .n = p->parse.n + p->parse.bad,
-        .fresh = p->parse.n - (size_t)db_rows(&p->u, 0),
+        .fresh = p->nids - (size_t)db_rows(&p->u, 0),
         .min_s = INT64_MAX,
     };
     for (size_t i = 0; i < p->parse.n; i++) {

@@ -46,6 +46,7 @@ static enum flow_next plan_make(struct flow *f)
     ingest__p_opt(&p->u, ingest__payload_opt(payload, "athlete", 0), 0);
     db_p_time_us(&p->u, since);
     db_p_f64(&p->u, (double)p->s->conf.overlap_ms / 1000);
+    db_p_f64(&p->u, (double)p->s->conf.retention_ms / 1000);
     db_p_text(&p->u, p->s->conf.streams);
     db_submit(&p->u);
     return flow_wait_any(f, &p->u.op, plan_STEP_made, INGEST_UNIT_MS);

@@ -82,7 +82,7 @@ static enum flow_next streams_ask(struct flow *f)
 
 static enum flow_next failed(struct streams_flow *m, const struct err *why)
 {
-    if (!ingest__is_last(&m->f, m->b, why)) {
+    if (!ingest__is_last(&m->f, m->b, why, false)) {
         return flow_fail(&m->f);
     }
     m->why = m->f.err;

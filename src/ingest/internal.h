@@ -56,8 +56,10 @@ bool ingest__payload_true(const char *payload, const char *key);
 const char *ingest__payload_text(const char *payload, const char *key, struct arena *a);
 
 /* Whether a failed call or parse is the end of the job's patience: what is known of the object is
- * then written down before the job dies. Fills f->err, with a delay that outlasts an outage. */
-bool ingest__is_last(struct flow *f, const struct jobs_batch *b, const struct err *why);
+ * then written down before the job dies. Fills f->err, with a delay that outlasts an outage; a list
+ * is never what is wrong itself, one activity may be. */
+bool ingest__is_last(struct flow *f, const struct jobs_batch *b, const struct err *why,
+                     bool is_list);
 /* What stands behind an outcome other than STRAVA_OK, in words; arena a. */
 const char *ingest__outcome_text(const struct strava_call *c, struct arena *a);
 /* A conflict with another transaction: the same again works. */

@@ -255,7 +255,7 @@ static void test_failures(void **state)
     strava_script_fails(ask(&w, EVENT, "near", 5), ERR_HTTP, ERR_RETRY, 429);
     expect_requeue_after(0, 100, &w, true);
     strava_script_fails(ask(&w, EVENT, "near", 2), ERR_HTTP, ERR_RETRY, 500);
-    expect_requeue_after(2, 6, &w, false);
+    expect_requeue_after(6, 7.2, &w, false);
     strava_script_fails(ask(&w, EVENT, "near", 2), ERR_HTTP, ERR_RETRY, 502);
     expect_requeue_after(15, 18, &w, false);
     strava_script_fails(ask(&w, EVENT, "near", 5), ERR_HTTP, ERR_RETRY, 500); /* poison */

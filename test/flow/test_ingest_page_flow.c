@@ -124,6 +124,24 @@ static void test_an_empty_page_is_the_end(void **state)
     play(&w);
 }
 
+/* The same twice on a page is one: else it would look new for ever. */
+static void test_twins(void **state)
+{
+    (void)state;
+    struct sync_world w;
+    open_sync(&w, "near");
+    claim("strava.page", PAYLOAD);
+    (void)expect_read("all");
+    (void)expect_call("[{\"id\": 78}, {\"id\": 77}, {\"id\": 78}]");
+    struct script_unit *x = expect_seen("{77,78}");
+    script_row(x, 0, "i", (int64_t)77);
+    script_row(x, 0, "i", (int64_t)78);
+    x = expect_save("{78,77,78}");
+    script_param(x, 1, P_FRESH, "f");
+    script_param(x, 1, P_NFRESH, "0");
+    play(&w);
+}
+
 /* One that is another athlete's, one that is unreadable: the rest stands. Neither makes a page
  * empty. */
 static void test_what_is_not_taken(void **state)
@@ -248,9 +266,9 @@ static void test_failures(void **state)
     /* Calls are used up: nothing is spent, whichever attempt it is. */
     strava_script_fails(up_to_call(&w, 5), ERR_HTTP, ERR_RETRY, 429);
     expect_requeue_after(0, 100, &w, true);
-    /* Strava fails at this: soon again. Strava is away: later, and later. */
+    /* Strava is away: later, and later. */
     strava_script_fails(up_to_call(&w, 1), ERR_HTTP, ERR_RETRY, 500);
-    expect_requeue_after(1, 3, &w, false);
+    expect_requeue_after(5, 6, &w, false);
     strava_script_fails(up_to_call(&w, 1), ERR_HTTP, ERR_RETRY, 503);
     expect_requeue_after(5, 6, &w, false);
     strava_script_fails(up_to_call(&w, 4), ERR_UV, ERR_RETRY, 0);
@@ -286,7 +304,7 @@ static void test_answers_that_nobody_can_read(void **state)
     (void)state;
     struct sync_world w;
     strava_script_reply(up_to_call(&w, 1), "[{\"id\": 77, ");
-    expect_requeue_after(1, 3, &w, false);
+    expect_requeue_after(5, 6, &w, false);
     strava_script_reply(up_to_call(&w, 5), "[{\"id\": 77, ");
     struct script_unit *x = script_expect(RIG_WORK, "ingest_sync_fail");
     script_param(x, 0, 1, "9");
@@ -411,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_short_page),
         cmocka_unit_test(test_an_empty_page_is_the_end),
+        cmocka_unit_test(test_twins),
         cmocka_unit_test(test_what_is_not_taken),
         cmocka_unit_test(test_where_it_stands),
         cmocka_unit_test(test_a_sync_that_is_over),

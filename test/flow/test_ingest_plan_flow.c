@@ -10,7 +10,8 @@ static struct script_unit *up_to_plan(struct sync_world *w, const char *payload)
     claim("strava.plan", payload);
     struct script_unit *x = rig_expect_finish(PLAN, "{1}", "{1}");
     script_param(x, 1, 4, "86400");
-    script_param(x, 1, 5, "near");
+    script_param(x, 1, 5, "604800");
+    script_param(x, 1, 6, "near");
     script_row(x, 1, "dd", 3, 4);
     return x;
 }

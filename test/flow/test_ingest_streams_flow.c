@@ -132,7 +132,7 @@ static void test_failures(void **state)
     strava_script_fails(ask(&w, 5), ERR_HTTP, ERR_RETRY, 429);
     expect_requeue_after(0, 100, &w, true);
     strava_script_fails(ask(&w, 3), ERR_HTTP, ERR_RETRY, 500);
-    expect_requeue_after(4, 12, &w, false);
+    expect_requeue_after(18, 21.6, &w, false);
     strava_script_fails(ask(&w, 3), ERR_HTTP, ERR_RETRY, 504);
     expect_requeue_after(45, 54, &w, false);
     strava_script_fails(ask(&w, 5), ERR_HTTP, ERR_RETRY, 500);

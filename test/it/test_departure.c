@@ -311,14 +311,32 @@ static void a_forged_departure(void **state)
     it_serve_stop(p);
 }
 
+/* Of somebody whose tokens had been dead for long: there is nobody who could confirm it. */
+static void an_unproven_departure(void **state)
+{
+    (void)state;
+    struct sim *s;
+    struct it_db *db = with_two(&s);
+    sim_do(s, "token/invalidate", "{\"athlete\":9001,\"what\":\"both\"}");
+    it_exec(db, "UPDATE strava.account SET state = 'reauth', reason = 'lost', state_at = now() -"
+                " interval '2 days' WHERE athlete_id = 9001");
+    struct it_proc *p = it_serve(db, people_env(s));
+    it_exec(db, "SELECT strava.receive('{t}', '{2}', '{9001}', '{9001}', '{1}', '{NULL}', '{t}');"
+                "NOTIFY processing");
+    it_wait_for(p, "Athlete 9001 may have left", SOON_MS);
+    it_holds(db, "(SELECT verdict FROM strava.event) = 'unproven'");
+    it_holds(db, "NOT EXISTS (SELECT FROM q.done WHERE kind = 'strava.check')");
+    it_holds(db, "EXISTS (SELECT FROM activities WHERE athlete_id = 9001)");
+    it_holds(db, "EXISTS (SELECT FROM refresh_tokens WHERE athlete_id = 9001)");
+    it_serve_stop(p);
+}
+
 static void a_real_departure(void **state)
 {
     (void)state;
     struct sim *s;
     struct it_db *db = with_two(&s);
     const char *access = token_of(db, "access", ADA), *refresh = token_of(db, "refresh", ADA);
-    /* So that what the operator would be told can be looked at. */
-    it_exec(db, "INSERT INTO q.pause (queue, kind) VALUES ('trails', 'alert')");
     struct it_proc *p = it_serve(db, people_env(s));
     sim_do(s, "athlete/9001/revoke", "{}");
     people_check(db, ADA);
@@ -431,6 +449,7 @@ int main(void)
         SIM_TEST(an_erasure_without_strava),
         SIM_TEST(it_asks),
         SIM_TEST(a_forged_departure),
+        SIM_TEST(an_unproven_departure),
         SIM_TEST(a_real_departure),
         SIM_TEST(strava_is_away),
         SIM_TEST(while_a_check_runs),

@@ -35,6 +35,7 @@ static void alone_it_does_all_of_it(void **state)
     has(r.out, "   9001  new   done       2     150  150        0     0           0\n");
     has(r.out, "   9002  new   done       2     150  150        0     0           0\n");
     has(r.out, "left in the background: ");
+    has(r.err, "athlete 9001: 150 activities, 150 new, 0 changed, 0 gone\n");
     /* Recorded tracks, and credit for them. */
     it_holds(
         db,
@@ -127,7 +128,9 @@ static void a_used_up_quota_is_told(void **state)
     sync_connect(db, s, SYNC_ATHLETE, NULL);
     struct it_proc *p =
         it_start(db, sync_env(s, IT_LIST("TZ=UTC")), IT_LIST("sync", "--mode", "all"));
-    it_wait_for(p, "quota used up, goes on at ", 30000);
+    it_wait_for(
+        p, "1394 activities, 1394 new; 0 calls left now, 693 today; quota used up, goes on at ",
+        30000);
     it_wait_for(p, "; at least ", 30000);
     assert_int_equal(sync_calls(s, "/athlete/activities"), 7); /* the rest is for live work */
     struct it_result st = it_must(db, sync_env(s, NULL), IT_LIST("sync", "status"), 0);
@@ -207,12 +210,56 @@ static void the_private_database_has_a_key(void **state)
     assert_string_equal(it_read_file(it_format("%s/key", dir)), key);
 }
 
+#define KEY1 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY2 "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
+
+static const char *prefix(struct it_db *db)
+{
+    return it_text(
+        db, "SELECT string_agg(DISTINCT substring(t FROM '^wm1:[0-9a-f]{16}:'), ' ') FROM (SELECT"
+            " access_token t FROM access_tokens UNION ALL SELECT refresh_token FROM"
+            " refresh_tokens) x");
+}
+
+/* What a frontend has stored as it is, and what another key has sealed, is sealed with the first.
+ */
+static void keys_change(void **state)
+{
+    (void)state;
+    struct sim *s = start("tiny", MANY);
+    struct it_db *db = sync_db(s);
+    sync_connect(db, s, SYNC_ATHLETE, NULL);
+    sync_connect(db, s, SYNC_ATHLETE + 1, NULL);
+    it_serve_stop(it_serve(db, sync_env(s, IT_LIST("WAYMARK_DATA_KEY=" KEY1))));
+    const char *first = prefix(db);
+    assert_int_equal(strlen(first), 21); /* one, of all */
+    struct it_proc *p = it_serve(db, sync_env(s, IT_LIST("WAYMARK_DATA_KEY=" KEY2 "," KEY1)));
+    assert_int_equal(strlen(prefix(db)), 21);
+    assert_string_not_equal(prefix(db), first);
+    assert_true(it_said(p, "tokens were encrypted with the present key"));
+    it_serve_stop(p);
+    it_must(db, sync_env(s, IT_LIST("WAYMARK_DATA_KEY=" KEY2)), IT_LIST("sync", "--quiet"), 0);
+    sync_same(db, s, SYNC_ATHLETE);
+    /* Without the key nobody is taken for gone: it is the operator who is asked. */
+    struct it_proc *lost =
+        it_start(db, sync_env(s, IT_LIST("WAYMARK_DATA_KEY=" KEY1)), IT_LIST("serve"));
+    it_wait_for(lost, "some tokens keep the key they have", 20000);
+    it_signal(lost, SIGTERM);
+    (void)it_wait(lost, 20000);
+    it_holds(db, "NOT EXISTS (SELECT FROM strava.account WHERE state = 'reauth')");
+    it_must(db, sync_env(s, IT_LIST("WAYMARK_DATA_KEY=abc")), IT_LIST("sync"), 78);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IT_TEST(alone_it_does_all_of_it), IT_TEST(a_diff_is_shown),
-        IT_TEST(beside_a_service),        IT_TEST(a_used_up_quota_is_told),
-        IT_TEST(what_is_the_matter),      IT_TEST(the_private_database_has_a_key),
+        IT_TEST(alone_it_does_all_of_it),
+        IT_TEST(a_diff_is_shown),
+        IT_TEST(beside_a_service),
+        IT_TEST(a_used_up_quota_is_told),
+        IT_TEST(what_is_the_matter),
+        IT_TEST(the_private_database_has_a_key),
+        IT_TEST(keys_change),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }

@@ -81,7 +81,7 @@ static void backfill(const char *preset, const char *streams, double share, unsi
     (void)sync_request(db, SYNC_ATHLETE, "new", NULL);
     while (!is_over(db)) {
         struct it_proc *p = it_serve(db, env);
-        int64_t until = it_now_ms() + (int64_t)draw(1200);
+        int64_t until = it_now_ms() + (int64_t)draw(400);
         while (!is_over(db) && (kills >= KILLS || it_now_ms() < until)) {
             windows += advance_if_used_up(db, s);
             assert_true(it_now_ms() < end);
@@ -104,6 +104,7 @@ static void backfill(const char *preset, const char *streams, double share, unsi
     sync_within_limits(s);
     assert_int_equal(t.refused, 0);
     assert_true(t.repeated <= (int64_t)kills * concurrency);
+    assert_true(kills >= KILLS / 4);
     it_holds(
         db,
         "(SELECT backfill_status = 'complete' FROM athletes) AND NOT EXISTS (SELECT FROM q.dead)");

@@ -365,6 +365,89 @@ static void poison(void **state)
     close_scene(&x);
 }
 
+/* ---- whatever comes, however often, in whatever order -----------------------------------------
+ */
+
+static uint64_t seed;
+
+static int64_t draw(int64_t below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((seed >> 33) % (uint64_t)below);
+}
+
+/* A random change of a random activity; ids: those there have been, n of them. */
+static unsigned meddle(struct scene *x, int64_t *ids, unsigned n)
+{
+    static const char *const what[] = {"\"do\":\"hide\"", "\"do\":\"unhide\"", "\"do\":\"delete\"",
+                                       "\"do\":\"retype\",\"sport_type\":\"Hike\"",
+                                       "\"do\":\"crop\",\"from\":0.1,\"to\":0.7"};
+    int64_t id = ids[draw(n)];
+    if (draw(4) == 0) {
+        ids[n] = create(
+            x, it_format(",\"trail\":[%lld,%lld]", (long long)draw(9000), (long long)draw(9000)));
+        return n + 1;
+    }
+    const char *order =
+        draw(3) == 0 ? it_format("\"do\":\"retitle\",\"name\":\"n%lld\"", (long long)draw(1000))
+                     : what[draw(5)];
+    (void)sim_try(x->s, "activity", "{\"id\":%lld,%s}", (long long)id, order); /* it may be gone */
+    return n;
+}
+
+static void any_order_and_number_of_events(void **state)
+{
+    (void)state;
+    const char *given = getenv("WAYMARK_SEED");
+    seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)it_now_ms();
+    print_message("WAYMARK_SEED=%llu\n", (unsigned long long)seed);
+    for (int scope = 0; scope < 2; scope++) {
+        struct scene x = open_scene("tiny", scope ? "read,activity:read" : NULL, NULL);
+        int64_t ids[400];
+        unsigned n = 0;
+        for (; n < 5; n++)
+            ids[n] = create(&x, it_format(",\"trail\":[%u,%u]", n * 1000, n * 1000 + 900));
+        is_true(&x);
+        for (int round = 0; round < 6; round++) {
+            (void)sim_do(x.s, "events/hold", "{}");
+            for (int i = 0; i < 25; i++)
+                n = meddle(&x, ids, n);
+            if (round % 2)
+                (void)sim_do(x.s, "events/duplicate", "{\"n\":3}");
+            (void)sim_do(x.s, "events/shuffle", "{}");
+            (void)sim_do(x.s, "events/release", "{\"n\":%lld}", (long long)draw(20));
+            it_pause_ms(draw(200));
+            (void)sim_do(x.s, "events/release", "{}");
+            (void)sim_do(x.s, "events/replay", "{\"last\":5}");
+            /* Of crops no event tells. */
+            sim_idle(x.s);
+            (void)sync_request(x.db, SYNC_ATHLETE, "reconcile", "2026-06-25");
+            is_true(&x);
+        }
+        close_scene(&x);
+    }
+}
+
+/* Details where they are wanted: the detailed line, while there is no recorded track. */
+static void details_where_they_are_wanted(void **state)
+{
+    (void)state;
+    struct scene x = open_scene(
+        "tiny", NULL, IT_LIST("WAYMARK_STRAVA_DETAILS=all", "WAYMARK_STRAVA_STREAMS=none"));
+    it_holds(
+        x.db,
+        "(SELECT count(*) FROM activity_tracks WHERE origin = 'detail') = (SELECT count(*) FROM"
+        " activities WHERE summary_track IS NOT NULL) AND NOT EXISTS (SELECT FROM"
+        " strava.activity WHERE detail_at IS NULL)");
+    assert_int_equal(sync_calls(x.s, "/activities/*"), 5);
+    int64_t id = create(&x, ",\"trail\":[1000,3000]");
+    soon(&x, "EXISTS (SELECT FROM activity_tracks WHERE activity_id = %lld AND origin = 'detail')",
+         (long long)id);
+    it_holds(x.db, "(SELECT count(*) FROM q.cron WHERE name IN ('strava.new', 'strava.reconcile',"
+                   " 'strava.upkeep') AND next_at > now() AND problem IS NULL) = 3");
+    close_scene(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +459,8 @@ int main(void)
         IT_TEST(not_there_yet),
         IT_TEST(answers_lag_behind),
         IT_TEST(poison),
+        IT_TEST(any_order_and_number_of_events),
+        IT_TEST(details_where_they_are_wanted),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }

@@ -191,6 +191,29 @@ static void each_has_its_verdict(void **state)
              KNOWN + 1);
 }
 
+/* Tokens that were dead before prove nothing: anybody could say now that their owner has left. */
+static void a_departure_that_nothing_can_prove(void **state)
+{
+    (void)state;
+    struct it_db *db = connected();
+    it_exec(db, "DELETE FROM alert.state");
+    it_exec(db, "UPDATE strava.account SET state = 'reauth', state_at = now() - interval '1 day'");
+    it_exec(db, KEEP("t", "2", "1", "1", "120475", "t"));
+    it_exec(db, KEEP("t", "2", "1", "1", "120475", "t"));
+    dispatch_all(db);
+    assert_string_equal(verdicts(db), "unproven unproven");
+    assert_string_equal(jobs(db), "");
+    it_holds(db, "(SELECT bad AND body LIKE '%%waymark athlete erase 1' FROM alert.state WHERE key"
+                 " = 'withdrawn:1')");
+    /* One of our calls may be the first to notice: what Strava sends comes soon after. */
+    it_exec(db, "UPDATE strava.account SET state_at = now() - interval '1 minute'");
+    it_exec(db, KEEP("t", "2", "1", "1", "120475", "t"));
+    dispatch_all(db);
+    assert_string_equal(verdicts(db), "unproven unproven check");
+    assert_string_equal(jobs(db), "check -/1 3");
+    it_exec(db, "DELETE FROM alert.state");
+}
+
 /* Before the subscription's number is known, events may already come. */
 static void any_subscription_until_ours_is_known(void **state)
 {
@@ -233,6 +256,33 @@ static void a_backfill_is_hurried(void **state)
     dispatch_all(db);
     it_holds(db, "(SELECT count(*) FROM q.job WHERE ukey = 'look:11' AND state = 'ready') = 1 AND"
                  " (SELECT count(*) FROM q.job WHERE ukey = 'look:11') = 2");
+}
+
+/* That it was deleted is passed on as long as nothing else is said of it. */
+static void deletions_are_told_apart(void **state)
+{
+    (void)state;
+    struct it_db *db = connected();
+    static const char payload[] =
+        "SELECT coalesce(string_agg(concat_ws(' ', payload->>'activity', payload->>'deleted',"
+        " payload->>'looks'), ', ' ORDER BY payload->>'activity'), '') FROM q.job WHERE queue ="
+        " 'strava'";
+    it_exec(db, KEEP("f", "3", "11", "1", "120475", "f"));
+    it_exec(db, KEEP("f", "3", "12", "1", "120475", "f"));
+    it_exec(db, EDIT("12"));
+    it_exec(db, EDIT("13"));
+    dispatch_all(db);
+    assert_string_equal(it_text(db, payload), "11 true, 12, 13");
+    it_exec(db, EDIT("11")); /* news of what is ready already */
+    it_exec(db, KEEP("f", "3", "13", "1", "120475", "f"));
+    dispatch_all(db);
+    assert_string_equal(it_text(db, payload), "11, 12, 13");
+    it_exec(db, "UPDATE q.job SET state = 'waiting', run_at = '2100-01-01', payload = payload ||"
+                " '{\"looks\": 3}'");
+    it_exec(db, KEEP("f", "3", "13", "1", "120475", "f"));
+    it_exec(db, EDIT("12"));
+    dispatch_all(db);
+    assert_string_equal(it_text(db, payload), "11 3, 12, 13 true");
 }
 
 static void dead_letters_give_way(void **state)
@@ -479,8 +529,10 @@ int main(void)
         Q_TEST(nothing_relies_on_a_job_that_ends),
         Q_TEST(several_may_dispatch),
         Q_TEST(each_has_its_verdict),
+        Q_TEST(a_departure_that_nothing_can_prove),
         Q_TEST(any_subscription_until_ours_is_known),
         Q_TEST(a_backfill_is_hurried),
+        Q_TEST(deletions_are_told_apart),
         Q_TEST(dead_letters_give_way),
         Q_TEST(a_forged_owner_takes_nothing_away),
         Q_TEST(any_order_and_number_gives_the_same_jobs),

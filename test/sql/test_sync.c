@@ -619,30 +619,36 @@ static void plans_ask_for_what_is_due(void **state)
         " id > 2");
     /* Hourly looks may spend a quarter of the day: three athletes an hour, those longest ago first.
      */
-    is(db, "3", "SELECT strava.plan('new', NULL, NULL, '30 days')");
+    is(db, "3", "SELECT strava.plan('new', NULL, NULL, '30 days', '0')");
     is(db, "1 2 3",
        "SELECT string_agg(athlete_id::text, ' ' ORDER BY athlete_id) FROM strava.sync");
     it_holds(
         db,
         "(SELECT count(*) FROM q.job WHERE state = 'ready') = 1 AND (SELECT max(run_at) FROM q.job)"
         " BETWEEN now() + interval '20 minutes' AND now() + interval '1 hour'");
-    is(db, "3", "SELECT strava.plan('new', NULL, NULL, '30 days')");
+    is(db, "3", "SELECT strava.plan('new', NULL, NULL, '30 days', '0')");
     is(db, "1 2 3 4 5 6",
        "SELECT string_agg(athlete_id::text, ' ' ORDER BY athlete_id) FROM strava.sync");
     /* The daily comparison is everybody's; all of it only where that was a week ago. */
     it_exec(db,
             "UPDATE strava.sync SET state = 'done'; DELETE FROM q.job;"
-            " UPDATE strava.sync SET before_at = now() - interval '6 days' WHERE athlete_id = 2");
-    is(db, "10", "SELECT strava.plan('reconcile', NULL, NULL, '30 days')");
+            " UPDATE strava.sync SET before_at = now() - interval '5 days' WHERE athlete_id = 2");
+    is(db, "10", "SELECT strava.plan('reconcile', NULL, NULL, '30 days', '0')");
     is(db, "2 7 8 9 10",
        "SELECT string_agg(athlete_id::text, ' ' ORDER BY athlete_id) FROM strava.sync WHERE"
        " state = 'running' AND from_at IS NULL");
     it_holds(db,
              "(SELECT count(*) FROM strava.sync WHERE state = 'running' AND from_at BETWEEN now() -"
              " interval '30 days 1 minute' AND now() - interval '30 days') = 5");
+    /* What goes after three days must have been shown before. */
+    it_exec(db, "UPDATE strava.sync SET state = 'done'; DELETE FROM q.job;"
+                " UPDATE strava.sync SET before_at = now() - interval '30 hours'");
+    is(db, "10", "SELECT strava.plan('reconcile', NULL, NULL, '30 days', '3 days')");
+    it_holds(db,
+             "(SELECT count(*) FROM strava.sync WHERE state = 'running' AND from_at IS NULL) = 10");
     /* One athlete's. */
     it_exec(db, "UPDATE strava.sync SET state = 'done'; DELETE FROM q.job");
-    is(db, "1", "SELECT strava.plan('all', 3, '2026-01-01', '30 days')");
+    is(db, "1", "SELECT strava.plan('all', 3, '2026-01-01', '30 days', '0')");
     is(db, "3 all plan",
        "SELECT concat_ws(' ', athlete_id, mode, requested_by) FROM strava.sync WHERE state ="
        " 'running'");
