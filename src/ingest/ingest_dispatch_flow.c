@@ -2,10 +2,12 @@
 #include "ingest/internal.h"
 
 enum {
-    CHUNK = 1000,
-    /* Calls to Strava are so few that nothing is gained by haste: between full chunks the database
-     * belongs to those who keep more events. */
-    PACE_MS = 50,
+    CHUNK = 250,
+    /* Between full chunks the database belongs to those who keep more events: Strava lets us make
+     * some thousand calls a day, so there is no haste. So many times what the chunk took. */
+    PACE = 9,
+    PACE_LEAST_MS = 50,
+    PACE_MOST_MS = 2000,
     SOON_MS = 20,         /* when somebody is just committing events */
     HAND_OVER_MS = 30000, /* a successor goes on, with attempts and a deadline of its own */
 };
@@ -16,7 +18,7 @@ struct dispatch_flow {
     struct jobs_batch *b;
     struct db_unit u;
     struct timer_op pause;
-    int64_t started_ms, events, jobs;
+    int64_t started_ms, asked_ms, events, jobs;
 };
 #define DISPATCH_STEPS(STEP)                                                                       \
     STEP(dispatch, chunk)                                                                          \
@@ -45,6 +47,7 @@ static enum flow_next dispatch_chunk(struct flow *f)
     if (d->started_ms == 0) {
         d->started_ms = loop_now_ms(f->loop);
     }
+    d->asked_ms = clock_mono_ms();
     db_add(new_unit(d), &SQL_ingest_dispatch);
     db_p_i64(&d->u, CHUNK);
     db_submit(&d->u);
@@ -69,7 +72,12 @@ static enum flow_next dispatch_counted(struct flow *f)
     if (jobs > 0) {
         jobs_hint(d->b->jobs);
     }
-    return events < CHUNK ? FLOW_NEXT : again(d, PACE_MS);
+    if (events < CHUNK) {
+        return FLOW_NEXT;
+    }
+    int64_t ms = (clock_mono_ms() - d->asked_ms) * PACE;
+    ms = ms < PACE_LEAST_MS ? PACE_LEAST_MS : ms > PACE_MOST_MS ? PACE_MOST_MS : ms;
+    return again(d, ms);
 }
 
 static enum flow_next dispatch_end(struct flow *f)

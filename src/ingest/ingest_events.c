@@ -3,7 +3,9 @@
 #include "ingest/internal.h"
 
 enum {
-    COMMITS = 2,     /* while the server waits for its disk in one, it can work at the other */
+    COMMITS = 2, /* while the server waits for its disk in one, it can work at the other; */
+    /* but where the disk is quick, one at a time is less work: what comes meanwhile shares it. */
+    PATIENCE_NS = 1000000,
     GROUP = 512,     /* what the statement of a group takes is its latency */
     WAITING = 8192,  /* some 6 MB, and more than a slow disk takes before Strava gives up */
     MEND_MS = 60000, /* between looks whether the job of the events is there, when it should be */
@@ -24,6 +26,7 @@ struct ingest_events {
     struct ingest_keep *first, *last; /* that wait */
     struct ingest__group group[INGEST_COMMITS_MAX];
     unsigned busy;
+    int64_t begun_ns; /* the last of the commits under way */
     struct ticker *mend;
     struct db_unit mend_unit;
     struct arena *mend_arena;
@@ -189,14 +192,21 @@ static void committed(struct op *op)
     close_if_idle(e);
 }
 
+static bool may_begin(const struct ingest_events *e)
+{
+    return e->first && (e->busy == 0 || e->counts.waiting >= e->conf.group ||
+                        clock_mono_ns() - e->begun_ns >= PATIENCE_NS);
+}
+
 static void start_groups(struct ready *r)
 {
     struct ingest_events *e = container_of(r, struct ingest_events, ready);
-    for (unsigned i = 0; i < e->conf.commits && e->first; i++) {
+    for (unsigned i = 0; i < e->conf.commits && may_begin(e); i++) {
         struct ingest__group *g = &e->group[i];
         if (!g->busy) {
             g->busy = true;
             e->busy++;
+            e->begun_ns = clock_mono_ns();
             fill_unit(g, take_group(g));
             db_submit(&g->u);
             op_await(&g->u.op, committed, g);

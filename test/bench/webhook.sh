@@ -10,14 +10,21 @@ webhook_pids=()
 
 webhook_script() {
     cat >"$scratch/push.lua" <<'LUA'
--- Each request is about another activity.
-local first, n = 16000000000 + os.time() % 1000000 * 1000000, 0
-local body = '{"aspect_type":"update","event_time":1516126040,"object_id":%d,"object_type":"activity","owner_id":%d,' ..
-    '"subscription_id":120475,"updates":{"title":"Morning on the ridge","type":"Trail","private":"false"}}'
-local head = { ["Content-Type"] = "application/json" }
+-- Each request is about another activity. All but its number is put together before.
+local n, around = 10000000000 + os.time() % 80000 * 1000000, {}
+local body = '{"aspect_type":"update","event_time":1516126040,"object_id":12345678901,"object_type":"activity",' ..
+    '"owner_id":%d,"subscription_id":120475,"updates":{"title":"Morning on the ridge","type":"Trail","private":"false"}}'
+function init()
+    for owner = 1, 20 do
+        local text = wrk.format("POST", nil, { Host = wrk.headers.Host, ["Content-Type"] = "application/json" }, body:format(owner))
+        local from, to = text:find("12345678901", 1, true)
+        around[owner] = { text:sub(1, from - 1), text:sub(to + 1) }
+    end
+end
 function request()
     n = n + 1
-    return wrk.format("POST", nil, head, string.format(body, first + n, 1 + n % 20))
+    local a = around[1 + n % 20]
+    return a[1] .. string.format("%d", n) .. a[2]
 end
 LUA
 }

@@ -30,7 +30,7 @@ static struct script_unit *expect_chunk(int64_t events, int64_t jobs)
 {
     struct script_unit *x = script_expect(RIG_WORK, "ingest_dispatch");
     script_flags(x, DB_TX);
-    script_param(x, 0, 1, "1000");
+    script_param(x, 0, 1, "250");
     script_row(x, 0, "ii", events, jobs);
     return x;
 }
@@ -45,8 +45,8 @@ static void test_until_none_is_left(void **state)
     (void)state;
     struct rig r;
     open_world(&r);
-    expect_chunk(1000, 3);
-    expect_chunk(1000, 0);
+    expect_chunk(250, 3);
+    expect_chunk(250, 0);
     expect_chunk(12, 2);
     expect_end();
     rig_claim_empty(); /* the hint is for whoever has the queue of these jobs */
@@ -79,7 +79,7 @@ static void slow_chunk(struct rig *r, int64_t events)
     script_silent(x);
     rig_until_asked(r, x);
     rig_wait(r, 20000);
-    if (events < 1000) {
+    if (events < 250) {
         script_fails(expect_end(), "WM002", "more events came");
     }
     script_answer(x);
@@ -93,8 +93,8 @@ static void test_hands_over(void **state)
         struct rig r;
         open_world(&r);
         rig_start(&r);
-        slow_chunk(&r, full ? 1000 : 1);
-        slow_chunk(&r, full ? 1000 : 1);
+        slow_chunk(&r, full ? 250 : 1);
+        slow_chunk(&r, full ? 250 : 1);
         struct script_unit *x = rig_expect_finish(HAND_OVER, "{1}", "{1}");
         script_param(x, 1, 1, "{trails}");
         script_param(x, 1, 2, "{strava.events}");

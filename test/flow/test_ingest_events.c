@@ -139,6 +139,7 @@ static void test_two_under_way(void **state)
     keep(&w, 0);
     keep(&w, 1);
     rig_until_asked(&w.r, first);
+    rig_wait(&w.r, 1); /* else it shares the next one with what comes until then */
     keep(&w, 2);
     rig_until_asked(&w.r, second);
     struct script_unit *third = expect("{103,104}", false);
