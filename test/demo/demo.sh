@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job from start to end, for people who want to see it: ./dev demo [FOLDER] [--route FILE]... [--serve]
+# The main job from start to end, for people who want to see it: ./dev demo [FOLDER | --strava] [--route FILE]... [--serve]
 #
 # Everything it makes lies in build/demo (WAYMARK_DEMO_DIR); a run starts afresh. The test of it is demo_test.sh.
 set -euo pipefail
@@ -8,14 +8,19 @@ came_from=${OLDPWD:-$PWD} # ./dev has changed to the top of the repository
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 waymark=${WAYMARK_BINARY:-$here/../../build/waymark}
 demo=${WAYMARK_DEMO_DIR:-build/demo}
-service='' database='' folder='' serve='' routes=() activities='' started=$SECONDS
+service='' database='' folder='' serve='' with_strava='' routes=() activities='' athlete=1 started=$SECONDS
+site='' strava_athlete=9001 strava_pid='' # of strava.sh
+# shellcheck disable=SC1091 # checked by itself
+source "$here/strava.sh"
 
 usage() {
     cat <<'TEXT'
 usage: ./dev demo [FOLDER] [--route FILE]... [--serve]
+       ./dev demo --strava [--serve]
   without FOLDER    a made-up island: two trails and a year of walks
   FOLDER            your own activities, GPX or GeoJSON files, also in folders below it. The trails are the files in
                     FOLDER/routes/, those of FOLDER named route*.gpx or route*.geojson, or what --route names
+  --strava          a made-up Strava: somebody connects, everything comes in, and then a walk, live
   --serve           leave the service running until Ctrl-C, and keep its data
 TEXT
 }
@@ -56,17 +61,18 @@ clean_up() {
     trap '' INT TERM HUP # once is enough
     trap - EXIT
     if [[ $service ]]; then stop_service || true; fi
+    if [[ $strava_pid ]]; then kill -TERM "$strava_pid" 2>/dev/null || true; fi
     if [[ $database && ! $serve ]]; then rm -rf "$database"; fi
     exit $status
 }
 
-# Of a run that was killed: the service, and what may be left of its PostgreSQL.
+# Of a run that was killed: the service, its Strava, and what may be left of its PostgreSQL.
 stop_leftover() {
     local pid try name
-    for name in "$demo/service.pid" "$demo/database/pgdata/postmaster.pid"; do
+    for name in "$demo/service.pid" "$demo/strava.pid" "$demo/database/pgdata/postmaster.pid"; do
         pid=$(head -n 1 "$name" 2>/dev/null) || continue
-        [[ $pid =~ ^[0-9]+$ && $(cat "/proc/$pid/comm" 2>/dev/null) =~ ^(waymark|postgres)$ ]] || continue
-        tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF -e serve -e "$PWD/$demo/database/pgdata" -e "$demo/database/pgdata" ||
+        [[ $pid =~ ^[0-9]+$ && $(cat "/proc/$pid/comm" 2>/dev/null) =~ ^(waymark|waymark-sim|postgres)$ ]] || continue
+        tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF -e serve -e --preset -e "$PWD/$demo/database/pgdata" -e "$demo/database/pgdata" ||
             continue
         kill -INT "$pid" 2>/dev/null || continue
         for ((try = 0; try < 100; try++)); do
@@ -102,7 +108,11 @@ start_service() {
     unset "${!WAYMARK_@}" "${!POSTGRES_@}" "${!PROCESSOR_@}"
     printf '[data]\ndir = "%s"\n' "$(realpath -m "$database")" >"$demo/config.toml"
     # Nobody looks at pages of a service that is about to end.
-    if [[ ! $serve ]]; then printf '[http]\nlisten = "off"\n[admin]\nlisten = "off"\n' >>"$demo/config.toml"; fi
+    if [[ $with_strava ]]; then
+        strava_config >>"$demo/config.toml"
+    elif [[ ! $serve ]]; then
+        printf '[http]\nlisten = "off"\n[admin]\nlisten = "off"\n' >>"$demo/config.toml"
+    fi
     export WAYMARK_CONFIG=$demo/config.toml
     printf '\n%s$ waymark serve &%s\n' "$bold" "$plain"
     # In a session of its own: Ctrl-C is for this script, which then stops it.
@@ -171,7 +181,7 @@ made_up_data() {
 
 # The id of the route with the most kilometres covered.
 best_route() {
-    "$waymark" route list --json --athlete 1 | tr '{' '\n' |
+    "$waymark" route list --json --athlete "$athlete" | tr '{' '\n' |
         sed -n 's/.*"id":"\([^"]*\)".*"covered_m":\([0-9.]*\).*/\2 \1/p' | sort -rn | sed -n '1s/^[^ ]* //p'
 }
 
@@ -186,6 +196,7 @@ show_result() {
 
 closing() {
     if [[ $serve ]]; then
+        if [[ $with_strava ]]; then printf '\nConnect as anybody you like: %s/\n' "$site"; fi
         printf '\nThe service goes on until Ctrl-C. From another terminal, for example:\n'
         printf '  WAYMARK_CONFIG=%s %s route list\n' "$(realpath "$demo/config.toml")" "$(realpath "$waymark")"
         trap 'echo' INT TERM HUP
@@ -199,6 +210,7 @@ closing() {
 while (($#)); do
     case $1 in
     --serve) serve=1 ;;
+    --strava) with_strava=1 ;;
     --route)
         (($# > 1)) || misuse "--route needs a file"
         routes+=("$(found "$2")")
@@ -219,6 +231,7 @@ while (($#)); do
     shift
 done
 [[ $folder || ${#routes[@]} == 0 ]] || misuse "--route goes with a folder of activities"
+[[ ! $with_strava || ! $folder ]] || misuse "--strava makes its own data: no folder goes with it"
 [[ -x $waymark ]] || die "$waymark is not there: ./dev build"
 
 mkdir -p "$demo"
@@ -229,11 +242,24 @@ find "$demo" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
 trap clean_up EXIT
 trap 'echo; exit 130' INT
 trap 'exit 143' TERM HUP
-if [[ $folder ]]; then own_data; else made_up_data; fi
+if [[ $with_strava ]]; then
+    athlete=$strava_athlete
+    start_strava
+elif [[ $folder ]]; then own_data; else made_up_data; fi
 choose_database
 start_service
-run route import "${routes[@]}" || true # a file that is refused is named; the rest goes on
-run import "$activities" --athlete 1 || true
-run status --wait
+if [[ $with_strava ]]; then
+    run route import "${routes[@]}"
+    connect_athlete
+    run sync --athlete "$athlete"
+else
+    run route import "${routes[@]}" || true # a file that is refused is named; the rest goes on
+    run import "$activities" --athlete 1 || true
+    run status --wait
+fi
 show_result
+if [[ $with_strava ]]; then
+    walk_live
+    show_result
+fi
 closing

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The demo from start to end, in a folder of its own: what it prints, the map, the same again, other people's files.
-# Environment: WAYMARK_BINARY. Exit status 77: skipped, no PostgreSQL with PostGIS here.
+# Environment: WAYMARK_BINARY, WAYMARK_SIM. Exit status 77: skipped, no PostgreSQL with PostGIS here.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -60,6 +60,13 @@ expect 'broken\.gpx: ' own.err
 expect 'map\.gpx: no track in it' own.err
 expect '^Lantern Island Ridgeway +lantern-ridgeway +24\.0 ' own.txt
 
+# With a made-up Strava: a login, all of a year, and a walk that shows soon after.
+demo --strava >strava.txt 2>strava.err || complain "exit status $? with a made-up Strava"
+expect '^ +9001 +new +done +[0-9]+ +111 +111 ' strava.txt
+expect '^\.\.\. and [0-9]{2,4} ms after it is on Strava: ' strava.txt
+expect '^The service has stopped \(exit status 0\)' strava.txt
+pgrep -f "$box/demo" && complain "something is still running"
+
 # Ctrl-C while it is at work.
 WAYMARK_DEMO_DIR=$box/stopped setsid "$here/demo.sh" >stopped.txt 2>&1 </dev/null &
 pid=$!
@@ -68,5 +75,5 @@ kill -TERM $pid
 wait $pid && complain "stopped, it says that all went well"
 [[ ! -e stopped/database ]] || complain "stopped, it leaves its database"
 
-if ((bad)); then cat first.txt first.err own.txt own.err; fi
+if ((bad)); then cat first.txt first.err own.txt own.err strava.txt strava.err; fi
 exit $bad
