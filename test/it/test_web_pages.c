@@ -86,23 +86,29 @@ static void add_jobs(struct it_db *db)
 
 static void add_others(struct it_db *db)
 {
-    it_exec(db, "INSERT INTO q.rate (name, cap15, capday, paused_until) VALUES (" EVIL
-                ", 0, 0, now() + interval '1 h');"
-                "INSERT INTO q.cron (name, spec, minutes, hours, days, months, weekdays, any_day, "
-                "any_hour, queue, kind, next_at, problem, paused) SELECT " EVIL " || i, " EVIL
-                ", '{0}', '{0}', '{1}', '{1}', '{0}', false, false, " EVIL ", " EVIL
-                ", 'infinity', CASE i WHEN 1 THEN " EVIL " END, i = 2 FROM generate_series(1, 3) i;"
-                "INSERT INTO q.pause (queue, kind, tenant) VALUES (" EVIL ", NULL, NULL), (" EVIL
-                ", " EVIL ", NULL), ('red', NULL, 7);"
-                "INSERT INTO q.instance (host, place, pid, pid_started, version, queue, slots, "
-                "draining, beat_at) VALUES (" EVIL ", 'elsewhere', 1, 1, " EVIL ", " EVIL
-                ", 3, true, now()), ('b', 'elsewhere', 1, 1, '0.0.1', 'red', 1, false, now() - "
-                "interval '1 h');"
-                "INSERT INTO q.audit (who, command, filter, jobs, complete) VALUES (" EVIL ", " EVIL
-                ", jsonb_build_object('a', " EVIL " ), 5, false);"
-                "INSERT INTO athletes (id, backfill_status) VALUES (7, 'not_started');"
-                "SELECT it.scene();"
-                "UPDATE routes SET display_name = replace(" EVIL ", E'\\u0001', ' ') || id");
+    it_exec(db,
+            "INSERT INTO q.rate (name, cap15, capday, paused_until) VALUES (" EVIL
+            ", 0, 0, now() + interval '1 h');"
+            "INSERT INTO q.cron (name, spec, minutes, hours, days, months, weekdays, any_day, "
+            "any_hour, queue, kind, next_at, problem, paused) SELECT " EVIL " || i, " EVIL
+            ", '{0}', '{0}', '{1}', '{1}', '{0}', false, false, " EVIL ", " EVIL
+            ", 'infinity', CASE i WHEN 1 THEN " EVIL " END, i = 2 FROM generate_series(1, 3) i;"
+            "INSERT INTO q.pause (queue, kind, tenant) VALUES (" EVIL ", NULL, NULL), (" EVIL
+            ", " EVIL ", NULL), ('red', NULL, 7);"
+            "INSERT INTO q.instance (host, place, pid, pid_started, version, queue, slots, "
+            "draining, beat_at) VALUES (" EVIL ", 'elsewhere', 1, 1, " EVIL ", " EVIL
+            ", 3, true, now()), ('b', 'elsewhere', 1, 1, '0.0.1', 'red', 1, false, now() - "
+            "interval '1 h');"
+            "INSERT INTO q.audit (who, command, filter, jobs, complete) VALUES (" EVIL ", " EVIL
+            ", jsonb_build_object('a', " EVIL " ), 5, false);"
+            "INSERT INTO athletes (id, backfill_status) VALUES (7, 'not_started');"
+            "INSERT INTO strava.account (athlete_id, name, scopes, state, reason) VALUES (7, " EVIL
+            ", ARRAY[" EVIL "], 'reauth', " EVIL ");"
+            "INSERT INTO strava.sync (athlete_id, mode, requested_by, state, before_at, "
+            "cursor_at, pages, listed, added, problem) VALUES (7, 'all', " EVIL ", 'failed', "
+            "now(), now(), 3, 450, 449, " EVIL ");"
+            "SELECT it.scene();"
+            "UPDATE routes SET display_name = replace(" EVIL ", E'\\u0001', ' ') || id");
 }
 
 static void every_page_of_an_empty_queue(void **state)
@@ -151,7 +157,17 @@ static void nothing_gets_out_of_its_cell(void **state)
     http_has(look(&b, "/instances"), "drained");
     http_has(look(&b, "/audit"), "not finished");
     http_has(look(&b, "/athletes/7"), "<dt>Backfill</dt><dd>not_started</dd>");
-    http_has(look(&b, "/athletes/1"), TAME);
+    http_has(look(&b, "/athletes"), "<td>must log in again</td>");
+    a = look(&b, "/athletes/7");
+    http_has(a, "<dt>Strava</dt><dd>must log in again: " TAME);
+    http_has(a, "granted " TAME);
+    http_has(a, "<td>failed</td><td class=\"n\">3</td><td class=\"n\">450</td>"
+                "<td class=\"n\">449</td>");
+    http_has(a, "<span class=\"error\">" TAME);
+    a = look(&b, "/athletes/1");
+    http_has(a, TAME);
+    http_has(a, "<dt>Strava</dt><dd>not connected</dd>");
+    http_lacks(a, "Syncs with Strava");
     /* Numbers apart, the same words are one cause. */
     const char *cause = it_text(db, "SELECT cause FROM q.dead WHERE id = 11");
     http_has(look(&b, "/dead"), it_format("href=\"/admin/dead/%s?queue=%%3Cscript%%3E", cause));
