@@ -371,6 +371,7 @@ static void drain(struct it_db *db)
         it_exec(db, "UPDATE q.job SET suspect = false WHERE suspect;"
                     "SELECT q.rescue(owner, 0) FROM q.job WHERE owner IS NOT NULL;"
                     "UPDATE q.job SET suspect = false WHERE suspect;"
+                    "INSERT INTO it.thrown SELECT id FROM q.dead WHERE halt ON CONFLICT DO NOTHING;"
                     "SELECT q.discard(ARRAY(SELECT id FROM q.dead WHERE halt))");
         if (q_take(db->pg, 1000, 1) == 0) {
             break;
@@ -403,6 +404,9 @@ static void hammered(void **state)
                  "outcome = 'done'))");
     it_holds(db, "NOT EXISTS (SELECT FROM q.halted h WHERE NOT EXISTS (SELECT FROM q.dead d WHERE "
                  "d.id = h.job))");
+    (void)q_take(db->pg, 1000, 1);
+    it_exec(db, "SELECT q.bury(ARRAY(SELECT id FROM q.job WHERE owner = 1 AND halt), 1, 'bug', "
+                "'dead')");
     drain(db);
     q_is_sound(db);
     it_holds(db, "NOT EXISTS (SELECT FROM q.job)");
