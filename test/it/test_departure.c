@@ -337,6 +337,8 @@ static void a_real_departure(void **state)
     struct sim *s;
     struct it_db *db = with_two(&s);
     const char *access = token_of(db, "access", ADA), *refresh = token_of(db, "refresh", ADA);
+    /* So that what the operator would be told can be looked at. */
+    it_exec(db, "INSERT INTO q.pause (queue, kind) VALUES ('trails', 'alert')");
     struct it_proc *p = it_serve(db, people_env(s));
     sim_do(s, "athlete/9001/revoke", "{}");
     people_check(db, ADA);
