@@ -34,6 +34,19 @@ static unsigned advance_if_used_up(struct it_db *db, struct sim *s)
     return 1;
 }
 
+static void stuck(struct it_db *db)
+{
+    fail_msg(
+        "it does not come to its end:\n%s\n%s\n%s",
+        it_text(db,
+                "SELECT coalesce(string_agg(j::text, E'\\n'), 'no job') FROM (SELECT * FROM q.job "
+                "LIMIT 20) j"),
+        it_text(
+            db,
+            "SELECT string_agg(r::text, E'\\n') || E'\\nnow ' || clock_timestamp() FROM q.rate r"),
+        it_text(db, "SELECT string_agg(s::text, E'\\n') FROM strava.sync s"));
+}
+
 struct tally {
     int64_t calls, repeated, refused;
 };
@@ -84,7 +97,8 @@ static void backfill(const char *preset, const char *streams, double share, unsi
         int64_t until = it_now_ms() + (int64_t)draw(400);
         while (!is_over(db) && (kills >= KILLS || it_now_ms() < until)) {
             windows += advance_if_used_up(db, s);
-            assert_true(it_now_ms() < end);
+            if (it_now_ms() > end)
+                stuck(db);
             it_pause_ms(20);
         }
         if (kills < KILLS) {
