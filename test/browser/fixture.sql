@@ -76,6 +76,13 @@ UPDATE q.cron SET last_at = now() - interval '1 day' WHERE name = 'nightly';
 -- Athletes; one whose backfill stands still.
 INSERT INTO q.pause (queue, tenant) VALUES ('trails', 7);
 INSERT INTO athletes (id, backfill_status) SELECT i, (ARRAY['not_started', 'started', 'complete'])[1 + i % 3]::status FROM generate_series(1, 60) i;
+INSERT INTO strava.account (athlete_id, name, scopes, state, reason) VALUES
+    (7, 'Ada <b>Walker</b>', '{read,activity:read}', 'ok', NULL), (8, NULL, NULL, 'reauth', 'Strava refused the refresh token');
+INSERT INTO refresh_tokens (athlete_id, refresh_token) VALUES (7, 'r');
+INSERT INTO strava.sync (athlete_id, mode, requested_by, state, before_at, cursor_at, pages, listed, added, changed, problem)
+    SELECT 7, (ARRAY['all', 'new', 'reconcile'])[1 + i % 3], (ARRAY['login', 'plan'])[1 + i % 2], CASE WHEN i = 12 THEN 'running' WHEN i % 5 = 0 THEN 'failed' ELSE 'done' END,
+        now(), now(), i, 200 * i, 190 * i, i, CASE WHEN i % 5 = 0 THEN 'GET /athlete/activities: HTTP 503 from Strava, eight times' END
+    FROM generate_series(1, 12) i;
 INSERT INTO activities (id, athlete_id, name, activity_type, start_date)
 SELECT a * 1000 + i, a, '<em>walk</em> ' || i, 'Hike', now() - make_interval(days => i)
 FROM generate_series(1, 60) a, generate_series(1, CASE WHEN a = 7 THEN 400 ELSE 5 END) i;

@@ -76,7 +76,9 @@ const focused = (page) => page.evaluate(() => {
   const { outlineStyle, outlineWidth } = getComputedStyle(e);
   const { left, top, width, height } = e.getBoundingClientRect();
   return {
-    name: e.textContent.trim(), tag: e.tagName, id: e.id, seen: left >= 0 && top >= 0 && width > 0 && height > 0,
+    name: e.textContent.trim(), tag: e.tagName, id: e.id,
+    // What is taller than the window fills it.
+    seen: left >= 0 && (top >= 0 || top + height >= innerHeight) && width > 0 && height > 0,
     ring: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2,
   };
 });
