@@ -111,11 +111,11 @@ static void ask_once_more(struct httpd_req *r)
     char csrf[33];
     web__visitor_csrf(r, csrf);
     web__public_begin(&out, "Disconnect and erase everything?", true);
-    buf_puts(&out,
-             "<p>All that is stored here of you goes, at once and for good: your activities, "
-             "their tracks, what you have covered, your name and the keys to Strava. At Strava "
-             "itself nothing is lost, but that this server may ask.</p>\n"
-             "<p><a href=\"/export\">Take everything along first</a></p>\n");
+    buf_puts(&out, "<p>All that is stored here of you goes, at once and for good: your activities, "
+                   "those from files too, their tracks, what you have covered, your name and the "
+                   "keys to Strava. At Strava "
+                   "itself nothing is lost, but that this server may ask.</p>\n"
+                   "<p><a href=\"/export\">Take everything along first</a></p>\n");
     web__html(&out,
               "<div class=\"doors\"><form method=\"post\" action=\"/auth/disconnect\"><input "
               "type=\"hidden\" name=\"csrf\" value=\"%s\"><input type=\"hidden\" name=\"sure\" "
