@@ -136,6 +136,32 @@ static void what_the_other_side_says(void **state)
     assert_int_equal(take(db, 1, true), 0);
 }
 
+/* Ours was set ahead, to a window, or day, that has not begun: what is said of the one that goes on
+ * is heard. */
+static void a_clock_that_was_ahead(void **state)
+{
+    (void)state;
+    struct it_db *db = with_rate(100, 100, 1000);
+    static const int ahead_s[] = {900, 86400};
+    for (size_t i = 0; i < sizeof(ahead_s) / sizeof(ahead_s[0]); i++) {
+        rate_at(db, 100, 100, 1000);
+        assert_int_equal(take(db, 70, true), 70);
+        it_exec(db,
+                "CREATE TEMP TABLE theirs AS SELECT clock_timestamp() + make_interval(secs =>"
+                " offset_s) AS t FROM q.rate; UPDATE q.rate SET offset_s = offset_s + %d",
+                ahead_s[i]);
+        assert_int_equal(take(db, 1, false), 1);
+        it_holds(db, "(SELECT used15 = 1 FROM q.rate)");
+        it_exec(db, "SELECT q.rate_learn('r', 100, 1000, 71, 71, t) FROM theirs;"
+                    "DROP TABLE theirs");
+        it_holds(db, "(SELECT used15 = 71 AND usedday = 71 FROM q.rate)");
+        assert_int_equal(take(db, 99, false), 0);
+        assert_int_equal(take(db, 99, true), 29);
+        it_exec(db, "UPDATE q.rate SET offset_s = offset_s + 900");
+        assert_int_equal(take(db, 99, false), 70);
+    }
+}
+
 /* ---- claims ---------------------------------------------------------------------------------- */
 
 #define TAKE_RATED "SELECT count(*) FROM q.take_rated('q', %d, %d, '{a,k}', '{10,20}', 'r')"
@@ -235,6 +261,7 @@ int main(void)
         Q_TEST(hostile_arguments),
         Q_TEST(nothing_at_the_ends_of_a_window),
         Q_TEST(what_the_other_side_says),
+        Q_TEST(a_clock_that_was_ahead),
         Q_TEST(claims_spend_what_they_take),
         Q_TEST(twenty_race_for_tokens),
         Q_TEST(twenty_race_for_jobs_with_tokens),
