@@ -27,6 +27,7 @@ struct token_flow {
     bool has_any, has_access, has_refresh; /* the latter two: and can be opened */
     bool refused;                          /* this refresh token was, before */
     int64_t left_s;
+    const char *stale;         /* the access token that was refused; NULL: it is another one now */
     char first[STRAVA__TOKEN]; /* the access token at first */
     struct err unreadable, why;
 };
@@ -38,6 +39,8 @@ struct token_flow {
     STEP(token, renew)                                                                             \
     STEP(token, renewed) /* -> load: what is used is what is committed */                          \
     STEP(token, pause)   /* -> load */                                                             \
+    STEP(token, drop)    /* the refused access token, when there is no way to another */           \
+    STEP(token, dropped)                                                                           \
     STEP(token, release)                                                                           \
     STEP(token, released)
 FLOW_STEPS(token, TOKEN_STEPS);
@@ -85,6 +88,9 @@ static void read_state(struct token_flow *m, unsigned call)
         memcpy(m->first, t->access, sizeof(m->first));
     }
     m->seen = true;
+    m->stale = m->has_access && strcmp(t->access, t->stale) == 0
+                   ? arena_span_dup(m->f.arena, access)
+                   : NULL;
     t->same = m->has_access && strcmp(m->first, t->access) == 0;
 }
 
@@ -94,6 +100,12 @@ static enum flow_next end_with(struct token_flow *m, enum strava_outcome outcome
 {
     m->t->outcome = outcome;
     return m->leased ? flow_goto(&m->f, token_STEP_release) : FLOW_DONE;
+}
+
+/* Only a login helps. */
+static enum flow_next end_dead(struct token_flow *m)
+{
+    return m->stale ? flow_goto(&m->f, token_STEP_drop) : end_with(m, STRAVA_REAUTH);
 }
 
 static enum flow_next give_up(struct token_flow *m, const struct err *why)
@@ -130,7 +142,7 @@ static enum flow_next decide(struct token_flow *m, unsigned call)
         return end_with(m, STRAVA_OK);
     }
     if (m->t->reauth && m->refused && !m->t->force) {
-        return end_with(m, STRAVA_REAUTH);
+        return end_dead(m);
     }
     if (!m->has_refresh && m->unreadable.class) {
         return give_up(m, &m->unreadable); /* what is there may be good, for who can open it */
@@ -216,7 +228,7 @@ static enum flow_next token_renewed(struct flow *f)
         break;
     case STRAVA__RENEW_DEAD:
         m->leased = m->t->quiet;
-        return end_with(m, STRAVA_REAUTH);
+        return end_dead(m);
     case STRAVA__RENEW_CHANGED:
         break;
     }
@@ -228,6 +240,24 @@ static enum flow_next token_pause(struct flow *f)
     struct token_flow *m = token_of(f);
     timer_op_start(&m->pause, f->loop, PAUSE_MS);
     return flow_wait(f, &m->pause.op, token_STEP_load, 0);
+}
+
+static enum flow_next token_drop(struct flow *f)
+{
+    struct token_flow *m = token_of(f);
+    db_unit_done(&m->u);
+    db_unit_init(&m->u, m->s->pool, f->arena, 0);
+    db_add(&m->u, &SQL_strava_access_dead);
+    db_p_i64(&m->u, m->t->athlete_id);
+    db_p_text(&m->u, m->stale);
+    db_submit(&m->u);
+    /* If that fails, the next call is refused as well. */
+    return flow_wait_any(f, &m->u.op, token_STEP_dropped, STRAVA__DB_MS);
+}
+
+static enum flow_next token_dropped(struct flow *f)
+{
+    return end_with(token_of(f), STRAVA_REAUTH);
 }
 
 static enum flow_next token_release(struct flow *f)

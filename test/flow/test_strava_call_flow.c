@@ -868,10 +868,19 @@ static void test_refused_and_the_same_again(void **state)
     close_caller(&k);
 }
 
+/* The next one need not find out that this access token is dead, too. */
+static struct script_unit *expect_drop(const char *access)
+{
+    struct script_unit *u = script_expect(RIG_WORK, "strava_access_dead");
+    script_param(u, 0, 2, access);
+    return u;
+}
+
 static void test_revoked(void **state)
 {
     (void)state;
     struct caller k;
+    unsigned char digest[32];
     open_caller(&k, NULL);
     expect_load(GOOD);
     fetch_script_reply(expect_call(ACCESS), 401, DEAD_ACCESS);
@@ -879,8 +888,27 @@ static void test_revoked(void **state)
     expect_lease(true, GOOD);
     fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
     expect_bury(OLD, true);
+    expect_drop(ACCESS);
     call(&k);
     assert_outcome(&k, STRAVA_REAUTH);
+    /* It was known that only a login helps, and now the access token is refused as well; whether or
+     * not the database takes that. */
+    struct stored t = GOOD;
+    SHA256((const unsigned char *)OLD, strlen(OLD), digest);
+    t.reauth = true;
+    t.refused = (struct span){(const char *)digest, 32};
+    for (int i = 0; i < 2; i++) {
+        expect_load(t);
+        fetch_script_reply(expect_call(ACCESS), 401, DEAD_ACCESS);
+        expect_load(t);
+        if (i == 0) {
+            script_fails(expect_drop(ACCESS), "57P01", "the server goes down");
+        } else {
+            expect_drop(ACCESS);
+        }
+        call(&k);
+        assert_outcome(&k, STRAVA_REAUTH);
+    }
     close_caller(&k);
 }
 

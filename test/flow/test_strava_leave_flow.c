@@ -106,6 +106,7 @@ static void test_too_early_for_a_new_token(void **state)
     expect_lease(true, GOOD);
     fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
     expect_bury(OLD, true);
+    (void)script_expect(RIG_WORK, "strava_access_dead");
     verify(&g, &gone);
     assert_false(g.op.failed);
     assert_true(gone);
