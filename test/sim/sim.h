@@ -157,7 +157,8 @@ struct req {
     struct conn *conn; /* NULL: the client has gone */
     struct arena *arena;
     char method[12];
-    char *path; /* decoded, without /api/v3 */
+    char *path;    /* decoded, without /api/v3 */
+    bool prefixed; /* which it had */
     char *query_text;
     struct pairs query, form;
     bool has_form;

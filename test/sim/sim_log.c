@@ -8,7 +8,7 @@ struct line_of {
     float ms;
     uint16_t status;
     uint8_t endpoint;
-    bool counted, limited, gone;
+    bool prefixed, counted, limited, gone;
     int64_t fault[FAULTS_AT_ONCE];
     char method[12], token[9], path[64], query[128];
 };
@@ -70,6 +70,7 @@ void logbook_add(struct sim *s, const struct req *r)
                           .athlete = r->athlete ? r->athlete->id : 0,
                           .counted = r->counted,
                           .limited = r->limited,
+                          .prefixed = r->prefixed,
                           .gone = r->conn == NULL};
     memcpy(l->fault, r->faulty.id, sizeof(l->fault));
     snprintf(l->method, sizeof(l->method), "%s", r->method);
@@ -90,6 +91,7 @@ static void put_line(const struct line_of *l, struct buf *out)
     jw_f64(&w, "ms", (double)l->ms, 3);
     jw_str(&w, "method", l->method);
     jw_str(&w, "path", l->path);
+    jw_str(&w, "base", l->prefixed ? "/api/v3" : "");
     jw_str(&w, "query", l->query);
     jw_str(&w, "endpoint", endpoint_names[l->endpoint]);
     if (l->athlete)

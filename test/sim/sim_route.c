@@ -137,6 +137,7 @@ static bool strip_prefix(struct req *r)
     if (strncmp(r->path, prefix, n) != 0 || r->path[n] != '/')
         return true;
     r->path += n;
+    r->prefixed = true;
     return strncmp(r->path, "/oauth/", 7) != 0 || strcmp(r->path, "/oauth/token") == 0;
 }
 
