@@ -13,6 +13,7 @@ static struct sim *start(const char *const *more)
     return sim_start(args);
 }
 
+/* Scenario I: ties (250 activities with one start); and everything else that there may be. */
 static void everything_comes_in(void **state)
 {
     static const char *const presets[] = {"none", "tiny", "demo", "big", "ties", "edge"};
@@ -58,7 +59,7 @@ static struct it_db *with(struct sim *s, const char *const *faults, const char *
 
 #define LISTS "{\"match\":{\"path\":\"/athlete/activities\"},"
 
-/* A page that is refused is not the last one. */
+/* Scenario A: no call while limited; a page that is refused is not the last one. */
 static void a_refusal_is_not_the_end(void **state)
 {
     (void)state;
@@ -71,7 +72,7 @@ static void a_refusal_is_not_the_end(void **state)
     struct it_proc *p = it_serve(db, sync_env(s, NULL));
     (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
     assert_true(it_eventually(db, 20000, "SELECT pages = 10 FROM strava.sync") >= 0);
-    it_pause_ms(3000); /* nobody calls now */
+    it_pause_ms(1500); /* nobody calls now */
     it_holds(db, "(SELECT state = 'running' AND pages = 10 FROM strava.sync)");
     assert_true(sync_calls(s, "/athlete/activities") <= 11);
     sync_advance(db, s, 900);
@@ -84,9 +85,32 @@ static void a_refusal_is_not_the_end(void **state)
     it_serve_stop(p);
 }
 
-/* A day's calls are used up, as a 429 says: it sleeps until midnight UTC. */
+/* What Strava pushed so far was acknowledged, all of it, and quickly. */
+static void all_acknowledged(struct sim *s, int64_t made)
+{
+    sim_idle(s);
+    json_t *st = sim_stats(s);
+    print_message("%lld events: acknowledged within %.0f ms (p99), %.0f ms at most\n",
+                  (long long)sim_i64(st, "events.delivered"), sim_f64(st, "events.ack_ms.p99"),
+                  sim_f64(st, "events.ack_ms.max"));
+    assert_int_equal(sim_i64(st, "events.made"), made);
+    assert_int_equal(sim_i64(st, "events.delivered"), made);
+    assert_int_equal(sim_i64(st, "events.lost"), 0);
+    assert_true(sim_f64(st, "events.ack_ms.p99") < 2000);
+}
+
+static void create(struct sim *s, unsigned n)
+{
+    (void)sim_do(s, "activity",
+                 "{\"do\":\"create\",\"athlete\":9001,\"count\":%u,\"distance\":3000}", n);
+}
+
+/* Scenario H: a day's calls are used up, as a 429 says. It sleeps until 00:00 UTC by Strava's
+ * clock, while events are acknowledged; and so they are while the API is slow, and while it is
+ * down. */
 static void a_day_without_calls(void **state)
 {
+    enum { HOURS = 11, EACH = 4, MANY = 60 };
     (void)state;
     struct sim *s = start(IT_LIST("--preset", "demo"));
     struct it_db *db = sync_db(s);
@@ -94,29 +118,85 @@ static void a_day_without_calls(void **state)
     (void)sim_do(
         s, "fault",
         LISTS "\"when\":{\"nth\":2},\"action\":{\"type\":\"rate_limit\",\"variant\":\"daily\"}}");
-    struct it_proc *p = it_serve(db, sync_env(s, NULL));
+    struct it_proc *p = sync_serve_live(db, s, NULL);
     (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
     assert_true(it_eventually(db, 20000, "SELECT usedday >= capday FROM q.rate") >= 0);
-    for (int i = 0; i < 11; i++) { /* from 12:05 on */
+    int64_t calls = sim_i64(sim_stats(s), "total");
+    for (int i = 0; i < HOURS; i++) { /* from 12:05 on */
+        create(s, EACH);
         sync_advance(db, s, 3600);
-        it_pause_ms(300);
+        it_pause_ms(50);
     }
+    all_acknowledged(s, HOURS * EACH);
+    assert_true(it_eventually(db, 20000,
+                              "SELECT NOT EXISTS (SELECT FROM strava.event WHERE done_at IS"
+                              " NULL)") >= 0);
+    it_pause_ms(500);
     it_holds(db, "(SELECT state = 'running' AND pages = 1 FROM strava.sync)");
-    assert_int_equal(sync_calls(s, "/athlete/activities"), 2);
+    assert_int_equal(sim_i64(sim_stats(s), "total"), calls);
     sync_advance(db, s, 3600);
     sync_wait(db, LONG_MS);
     sync_same(db, s, SYNC_ATHLETE);
+    (void)sim_do(s, "fault", "{\"action\":{\"type\":\"delay\",\"ms\":2500}}");
+    create(s, MANY);
+    all_acknowledged(s, HOURS * EACH + MANY);
+    (void)sim_do(s, "fault/clear", "{}");
+    (void)sim_do(s, "fault", "{\"action\":{\"type\":\"drop\",\"at\":\"rst\"}}");
+    create(s, MANY);
+    all_acknowledged(s, HOURS * EACH + 2 * MANY);
+    it_holds(db, "EXISTS (SELECT FROM q.job WHERE queue = 'strava')"); /* they wait */
+    (void)sim_do(s, "fault/clear", "{}");
+    for (int64_t until = it_now_ms() + LONG_MS;
+         it_i64(db,
+                "SELECT count(*) FROM q.job WHERE queue = 'strava' AND NOT (payload ? 'looks')") >
+         0;
+         it_pause_ms(50)) {
+        assert_true(it_now_ms() < until);
+        sync_pass(db, s, 15);
+    }
+    sync_same(db, s, SYNC_ATHLETE);
+    sync_within_limits(s);
     it_serve_stop(p);
 }
 
-/* Of 2027: another base of the API, by configuration alone. */
+/* How many requests of the API went to that base since number n of the log; *last: the last of all.
+ */
+static unsigned at_base(struct sim *s, int64_t since, const char *base, int64_t *last)
+{
+    json_t *log = sim_log(s, since), *one;
+    unsigned found = 0;
+    size_t i;
+    json_array_foreach(log, i, one)
+    {
+        *last = sim_i64(one, "n");
+        found += strncmp(sim_str(one, "path"), "/oauth/", 7) != 0 &&
+                 strcmp(sim_str(one, "base"), base) == 0;
+    }
+    return found;
+}
+
+/* Scenario M: the base of the API moves, as in 2027; nothing but the configuration follows. */
 static void another_base(void **state)
 {
     (void)state;
     struct sim *s = start(IT_LIST("--preset", "tiny"));
-    struct it_db *db =
-        with(s, NULL, NULL, IT_LIST(it_format("WAYMARK_STRAVA_API_URL=%s", sim_url(s))));
+    struct it_db *db = with(s, NULL, NULL, NULL);
+    int64_t last = 0, unused, refreshes = sim_i64(sim_stats(s), "athletes.9001.refreshes");
+    assert_true(at_base(s, 0, "/api/v3", &last) > 0);
+    assert_int_equal(at_base(s, 0, "", &unused), 0);
+    struct it_proc *p =
+        sync_serve_live(db, s, IT_LIST(it_format("WAYMARK_STRAVA_API_URL=%s", sim_url(s))));
+    (void)sim_do(s, "token/expire", "{}"); /* the login stays where it is */
+    (void)sim_do(s, "activity", "{\"do\":\"create\",\"athlete\":9001,\"trail\":[1000,4000]}");
+    sim_idle(s);
+    assert_true(it_eventually(db, 20000, "SELECT count(*) = 6 FROM activities") >= 0);
+    (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
+    sync_wait(db, LONG_MS);
     sync_same(db, s, SYNC_ATHLETE);
+    assert_int_equal(at_base(s, last, "/api/v3", &unused), 0);
+    assert_true(at_base(s, last, "", &unused) >= 5); /* subscription, activity, list */
+    assert_int_equal(sim_i64(sim_stats(s), "athletes.9001.refreshes") - refreshes, 1);
+    it_serve_stop(p);
 }
 
 /* Many athletes: each gets what is his; one whose tokens are dead stops nobody. */

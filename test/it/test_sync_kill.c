@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { KILLS = 20, LIMIT_MS = 240000 };
+enum { KILLS = 12, KILLS_FULL = 60, IN_VAIN = 3, LIMIT_MS = 240000 };
 
 static uint64_t seed = 1;
 
@@ -24,27 +24,37 @@ static bool is_over(struct it_db *db)
                " (SELECT FROM q.job WHERE queue = 'strava'))::int") != 0;
 }
 
-/* Time passes once the calls of a window, or of a day, are used up. */
+static bool is_full(void)
+{
+    return getenv("WAYMARK_FULL") != NULL;
+}
+
+/* Time passes once the calls of a window, or of a day, are used up; a bit more, for at the ends of
+ * a window there are none either. */
 static unsigned advance_if_used_up(struct it_db *db, struct sim *s)
 {
     if (it_i64(db, "SELECT q.rate_room(q.rate_roll('strava'), false)") > 0)
         return 0;
     bool day = it_i64(db, "SELECT (usedday >= 700)::int FROM q.rate") != 0;
-    sync_advance(db, s, day ? 6 * 3600 : 900);
+    sync_advance(db, s, (day ? 6 * 3600 : 900) + 5);
     return 1;
 }
 
-static void stuck(struct it_db *db)
+/* Now and then a clock jumps, and nobody tells: Strava's, or ours, to either side. */
+static unsigned jump_perhaps(struct it_db *db, struct sim *s)
 {
-    fail_msg(
-        "it does not come to its end:\n%s\n%s\n%s",
-        it_text(db,
-                "SELECT coalesce(string_agg(j::text, E'\\n'), 'no job') FROM (SELECT * FROM q.job "
-                "LIMIT 20) j"),
-        it_text(
-            db,
-            "SELECT string_agg(r::text, E'\\n') || E'\\nnow ' || clock_timestamp() FROM q.rate r"),
-        it_text(db, "SELECT string_agg(s::text, E'\\n') FROM strava.sync s"));
+    if (draw(40) > 0)
+        return 0;
+    if (draw(2) > 0)
+        (void)sim_do(s, "clock", "{\"advance_s\":%llu}", (unsigned long long)(1 + draw(600)));
+    else
+        it_exec(db, "UPDATE q.rate SET offset_s = offset_s + %lld", (long long)draw(1801) - 900);
+    return 1;
+}
+
+static int64_t calls(struct sim *s)
+{
+    return sim_i64(sim_stats(s), "total");
 }
 
 struct tally {
@@ -85,40 +95,48 @@ static void backfill(const char *preset, const char *streams, double share, unsi
     /* A shorter one: fewer of them are near. */
     it_exec(db, "UPDATE routes SET track = ST_LineSubstring(track::geometry, 0, %g)::geography",
             share);
-    sync_connect(db, s, SYNC_ATHLETE, NULL);
     const char *const *env =
-        sync_env(s, IT_LIST(it_format("WAYMARK_STRAVA_STREAMS=%s", streams),
+        sync_env(s, IT_LIST("WAYMARK_HTTP_LISTEN=127.0.0.1:0",
+                            it_format("WAYMARK_STRAVA_STREAMS=%s", streams),
                             it_format("WAYMARK_STRAVA_CONCURRENCY=%u", concurrency)));
     int64_t end = it_now_ms() + LIMIT_MS;
-    unsigned kills = 0, windows = 0;
-    (void)sync_request(db, SYNC_ATHLETE, "new", NULL);
+    unsigned kills = 0, most = is_full() ? KILLS_FULL : KILLS, vain = 0, windows = 0, jumps = 0;
+    struct it_proc *p = it_serve(db, env);
+    sync_log_in(s, p, SYNC_ATHLETE, NULL); /* which asks for all there is */
     while (!is_over(db)) {
-        struct it_proc *p = it_serve(db, env);
-        int64_t until = it_now_ms() + (int64_t)draw(400);
-        while (!is_over(db) && (kills >= KILLS || it_now_ms() < until)) {
+        /* A job whose process dies ten times while it runs alone is given up: now and then one call
+         * must be answered. */
+        int64_t until = it_now_ms() + (int64_t)draw(400), had = calls(s);
+        while (!is_over(db) &&
+               (kills >= most || it_now_ms() < until || (vain >= IN_VAIN && calls(s) == had))) {
+            jumps += jump_perhaps(db, s);
             windows += advance_if_used_up(db, s);
             if (it_now_ms() > end)
-                stuck(db);
+                sync_late(db);
             it_pause_ms(20);
         }
-        if (kills < KILLS) {
+        if (kills < most && !is_over(db)) {
             kills++;
+            it_pause_ms((int64_t)draw(40));
+            vain = calls(s) == had ? vain + 1 : 0;
             it_signal(p, SIGKILL);
             (void)it_wait(p, 10000);
-        } else {
-            it_serve_stop(p);
+            p = it_serve(db, env);
         }
     }
+    it_serve_stop(p);
     struct tally t = tally(s);
-    print_message("%s, %u at once: %lld calls, %lld repeated, %u kills, %u times out of calls\n",
-                  preset, concurrency, (long long)t.calls, (long long)t.repeated, kills, windows);
+    print_message("%s, %u at once: %lld calls, %lld repeated, %u kills, %u jumps, %u times out of"
+                  " calls\n",
+                  preset, concurrency, (long long)t.calls, (long long)t.repeated, kills, jumps,
+                  windows);
     it_must(db, NULL, IT_LIST("process"), 0);
     sync_same(db, s, SYNC_ATHLETE);
     it_same_as_recomputed(db);
     sync_within_limits(s);
     assert_int_equal(t.refused, 0);
     assert_true(t.repeated <= (int64_t)kills * concurrency);
-    assert_true(kills >= KILLS / 4);
+    assert_true(kills >= most / 4);
     it_holds(
         db,
         "(SELECT backfill_status = 'complete' FROM athletes) AND NOT EXISTS (SELECT FROM q.dead)");
@@ -129,12 +147,16 @@ static void backfill(const char *preset, const char *streams, double share, unsi
     sim_stop(s);
 }
 
+/* Scenario A: a first login, its `big` backfill under 100 calls a quarter hour with clocks that
+ * jump, kill -9 at random points, restarts: no row lost or doubled, no call over the quota or while
+ * limited, and at most one page or item repeated a kill. */
 static void a_long_history_one_call_at_a_time(void **state)
 {
     (void)state;
-    backfill("big", "near", 0.2, 1);
+    backfill("big", "near", is_full() ? 0.2 : 0.1, 1);
 }
 
+/* Scenario A: the same with several calls under way at each kill. */
 static void four_calls_at_a_time(void **state)
 {
     (void)state;

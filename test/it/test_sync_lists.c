@@ -25,7 +25,7 @@ static struct it_db *with(struct sim *s, const char *const *faults, const char *
         (void)sim_do(s, "settings", "%s", settings);
     struct it_proc *p = it_serve(db, sync_env(s, env));
     (void)sync_request(db, SYNC_ATHLETE, "all", NULL);
-    sync_wait(db, LONG_MS);
+    sync_hurry(db, LONG_MS);
     (void)sim_do(s, "fault/clear", "{}");
     it_serve_stop(p);
     return db;
@@ -66,8 +66,8 @@ static void lists_as_they_may_be(void **state)
     }
 }
 
-/* Activities come and go between two pages: whatever is there all the time is found, and the rest
- * by the next sync. */
+/* Scenario I: page drift. Activities come and go between two pages: whatever is there all the time
+ * is found, and the rest by the next sync. */
 static void lists_that_drift(void **state)
 {
     static const char *const preset[] = {"big", "ties"};
@@ -100,7 +100,7 @@ static void lists_that_drift(void **state)
     }
 }
 
-/* Ties in another order each time: nobody can be sure of one pass; several find all. */
+/* Scenario I: ties in another order each time: nobody can be sure of one pass; several find all. */
 static void ties_in_any_order(void **state)
 {
     (void)state;
