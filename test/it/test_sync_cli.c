@@ -145,7 +145,9 @@ static void a_used_up_quota_is_told(void **state)
     /* What is stopped goes on later. */
     sync_advance(db, s, 900);
     p = it_start(db, sync_env(s, NULL), IT_LIST("sync", "--mode", "all"));
-    it_wait_for(p, "quota used up", 30000);
+    assert_true(it_eventually(db, 30000,
+                              "SELECT EXISTS (SELECT FROM strava.sync WHERE state = 'running' AND"
+                              " pages = 7)") >= 0);
     it_signal(p, SIGINT);
     assert_int_equal(it_wait(p, 20000).status, 75);
     it_holds(db, "(SELECT count(*) FROM strava.sync WHERE state = 'running') = 1");

@@ -403,7 +403,7 @@ static void the_database_stops_and_starts(void **state)
         hook_start(s, SENDERS);
         it_pause_ms(100);
         pg_cluster_halt(it_cluster(), round ? SIGKILL : SIGINT);
-        int64_t until = it_now_ms() + 3000, worst_ms = 0;
+        int64_t until = it_now_ms() + 2000, worst_ms = 0;
         unsigned unhealthy = 0, taken = 0;
         while (it_now_ms() < until) {
             unhealthy += http_ask(admin, "GET", "/healthz", NULL, NULL).status != 200;
@@ -437,7 +437,7 @@ static void killed_after_200(void **state)
     struct it_db *db = it_db_new();
     connect_them(db);
     long acked = 0, kills = 0;
-    for (int64_t until = it_now_ms() + load_chaos_ms(15); kills < 6 || it_now_ms() < until;
+    for (int64_t until = it_now_ms() + load_chaos_ms(5); kills < 6 || it_now_ms() < until;
          kills++) {
         const char *address;
         struct it_proc *p = serve(db, &address);
