@@ -184,6 +184,9 @@ static void each_has_its_verdict(void **state)
                  " (payload->>'athlete')::bigint <> tenant OR lane IS NOT NULL))");
     it_holds(db, "(SELECT ukey FROM q.job WHERE kind = 'strava.check') = 'check:1'");
     it_holds(db, "NOT EXISTS (SELECT FROM strava.event WHERE done_at IS NULL)");
+    it_holds(db,
+             "NOT EXISTS (SELECT FROM strava.event WHERE (verdict = 'unknown') <> (owner_id = 0)"
+             " OR (verdict = 'unknown') <> (object_id = 0))");
     /* Nothing was done about any of them but to make jobs. */
     it_holds(db,
              "(SELECT count(*) FROM athletes) = %d AND (SELECT state FROM strava.activity) ="

@@ -78,6 +78,8 @@ BEGIN
            array_agg(aspect = 'delete') FILTER (WHERE verdict = 'look'), array_agg(owner_id) FILTER (WHERE verdict = 'check'),
            array_agg(DISTINCT owner_id) FILTER (WHERE verdict = 'unproven')
     INTO looks, owners, deletes, checks, unproven FROM judged;
+    -- Who is not here, or not any more, has not agreed that anything be kept.
+    UPDATE strava.event SET object_id = 0, owner_id = 0 WHERE id = ANY (batch) AND verdict = 'unknown';
     IF looks IS NOT NULL THEN
         jobs := jobs + strava.queue_looks(looks, owners, deletes);
     END IF;
