@@ -40,8 +40,8 @@ enum { ALL = (1 << TOS) - 1, SLACK = 1 << 1, WEBHOOK = 1 << 4 };
 
 static void set(struct it_db *db, const char *key, const char *state, bool bad)
 {
-    it_exec(db, "SELECT alert.set('%s', '%s', %s, 'It is %s', 'More of %s.'); NOTIFY processing",
-            key, state, bad ? "true" : "false", state, state);
+    it_exec(db, "SELECT alert.set('%s', '%s', %s, 'It is %s', 'More of %s.')", key, state,
+            bad ? "true" : "false", state, state);
 }
 
 static void until_idle(struct it_db *db)
@@ -159,8 +159,7 @@ static void changes_are_told_once(void **state)
     until_idle(db);
     assert_non_null(strstr(sink_get("/slack", 2).body, "It is worse"));
     /* News, which is no state. */
-    it_exec(db, "SELECT alert.tell('sync:1', false, 'Done' || chr(10) || 'at last', 'All of it.');"
-                "NOTIFY processing");
+    it_exec(db, "SELECT alert.tell('sync:1', false, 'Done' || chr(10) || 'at last', 'All of it.')");
     each_once(4, SOON_MS);
     assert_non_null(strstr(sink_get("/ntfy", 3).head, "Title: Done at last\r\n"));
     until_idle(db);
