@@ -9,8 +9,7 @@ struct check_flow {
     struct flow f;
     struct people_checks *x;
     struct jobs_batch *b;
-    int64_t athlete_id;
-    bool gone;
+    struct strava_verify verify;
     struct people_count count;
     struct db_unit u;
     struct op op;
@@ -46,10 +45,13 @@ static enum flow_next check_verify(struct flow *f)
 {
     struct check_flow *c = check_of(f);
     CHECK(c->b->n == 1);
-    if (read_athlete(c->b->job[0].payload, &c->athlete_id, &f->err) != 0) {
+    const struct jobs_job *j = &c->b->job[0];
+    if (read_athlete(j->payload, &c->verify.athlete_id, &f->err) != 0) {
         return flow_fail(f);
     }
-    flow_call(strava_verify_flow(c->x->strava, c->athlete_id, &c->gone), &c->op);
+    c->verify.extra = c->b->unpaid;
+    c->verify.again = j->attempt > 1 || j->crashes > 0;
+    flow_call(strava_verify_flow(c->x->strava, &c->verify), &c->op);
     return flow_wait(f, &c->op, check_STEP_finish, 0);
 }
 
@@ -60,8 +62,11 @@ static enum flow_next check_finish(struct flow *f)
     db_unit_init(&c->u, c->x->pool, f->arena, DB_TX);
     c->u.statement_timeout_ms = PEOPLE_ERASE_MS;
     jobs_add_finish(&c->u, c->b, 1);
-    if (c->gone) {
-        people__add_depart(&c->u, c->athlete_id, "strava", true);
+    if (c->verify.answer == STRAVA_LEFT) {
+        people__add_depart(&c->u, c->verify.athlete_id, "strava", true);
+    } else if (c->verify.answer == STRAVA_UNPROVEN) {
+        db_add(&c->u, &SQL_people_unproven);
+        db_p_i64(&c->u, c->verify.athlete_id);
     }
     db_submit(&c->u);
     return flow_wait_any(f, &c->u.op, check_STEP_finished, PEOPLE_ERASE_MS + PEOPLE_CALL_MS);
@@ -78,14 +83,16 @@ static enum flow_next check_finished(struct flow *f)
         return flow_fail(f);
     }
     jobs_finished(c->b, 1);
-    if (!c->gone) {
-        log_warn("it was said that an athlete has withdrawn, and it is not so",
-                 L_I("athlete", c->athlete_id));
+    if (c->verify.answer != STRAVA_LEFT) {
+        log_warn(c->verify.answer == STRAVA_STAYS
+                     ? "it was said that an athlete has withdrawn, and it is not so"
+                     : "it was said that an athlete has withdrawn, and nobody can prove it",
+                 L_I("athlete", c->verify.athlete_id));
         return FLOW_DONE;
     }
     people__read_places(&c->u, 1, true, f->arena, &c->count);
     db_unit_done(&c->u);
-    flow_call(people__sweep_flow(c->x->pool, c->athlete_id, f->arena, &c->count), &c->op);
+    flow_call(people__sweep_flow(c->x->pool, c->verify.athlete_id, f->arena, &c->count), &c->op);
     return flow_wait_any(f, &c->op, check_STEP_report, 0);
 }
 
@@ -98,7 +105,7 @@ static enum flow_next check_report(struct flow *f)
                 &c->op.err);
     }
     if (c->count.there) {
-        people__log_departure(c->athlete_id, "strava", &c->count);
+        people__log_departure(c->verify.athlete_id, "strava", &c->count);
     }
     return FLOW_DONE;
 }

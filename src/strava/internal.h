@@ -135,6 +135,7 @@ struct strava__renew {
     bool quiet;                /* a dead one is no news: mark nothing */
     char spent[STRAVA__TOKEN]; /* the refresh token */
     const char *stored;        /* as it is stored; NULL: there is none */
+    bool lost;                 /* an answer was: it may have replaced what was refused then */
     enum {
         STRAVA__RENEWED = 1,   /* the lease ended with that */
         STRAVA__RENEW_DEAD,    /* so it did, unless quiet */
@@ -150,6 +151,7 @@ struct strava__token {
     bool call;                 /* for the API: not worth a refresh while calls are refused */
     bool force;                /* refresh even what looks fresh */
     bool quiet;                /* as in strava__renew */
+    bool as_is;                /* what is stored or, if that has expired, REAUTH */
     char stale[STRAVA__TOKEN]; /* an access token that was refused; "": none */
 
     enum strava_outcome outcome; /* OK, REAUTH or UNKNOWN */
@@ -159,6 +161,8 @@ struct strava__token {
     bool inactive; /* the application was, when last heard of */
     bool reauth;   /* the account was waiting for a login */
     bool same;     /* the access token is the one that was there at first */
+    bool alone;    /* there is no refresh token */
+    bool lost;     /* what a refresh gave may have got lost, this time or before */
 };
 /* t is the caller's. Fails RETRY, also when another instance has been refreshing for a minute. */
 struct flow *strava__token_flow(struct strava *s, struct strava__token *t);

@@ -68,6 +68,8 @@ struct strava_call {
     size_t max_body; /* bytes, decoded */
     bool extra;      /* not paid for by the job's own token: one is taken from the rate first */
     bool live;       /* which may be one of the reserve */
+    bool as_is;      /* by the access token that is stored: where that has expired (status 0) or is
+                        refused (401), STRAVA_REAUTH is all that comes of it */
     enum strava_outcome outcome;
     int status;
     struct buf body; /* caller's: buf_done */
@@ -104,10 +106,21 @@ struct strava_grant {
  * when the code is refused or the application is full (with what to do), CONF (PERMANENT) when the
  * client id or secret is wrong, RETRY otherwise; the code is used up in any case. */
 struct flow *strava_exchange_flow(struct strava *s, struct strava_grant *g);
-/* Whether the athlete has really withdrawn: asks Strava by a refresh, and if that gives the same
- * access token again by a call, for which the job has a token of the rate. *gone true only on its
- * word that the tokens are dead; without tokens, false. Fails as a call does. */
-struct flow *strava_verify_flow(struct strava *s, int64_t athlete_id, bool *gone);
+/* Whether the athlete has really withdrawn. The access token is tried first, by a call for which
+ * the job has a token of the rate; one that works ends it. Then the refresh token, which Strava may
+ * replace by that: so a refused one proves nothing where an answer may have got lost before.
+ * Without tokens they stay. Fails as a call does. v lives until the flow has ended. */
+struct strava_verify {
+    int64_t athlete_id;
+    bool extra; /* as of a call */
+    bool again; /* somebody may have spent the refresh token for this question, and died */
+    enum {
+        STRAVA_STAYS = 1,
+        STRAVA_LEFT,     /* on Strava's word */
+        STRAVA_UNPROVEN, /* their tokens are dead, and that may have another reason */
+    } answer;
+};
+struct flow *strava_verify_flow(struct strava *s, struct strava_verify *v);
 /* Withdraws the grant at Strava: the new endpoint, where that is missing the old one. No tokens:
  * ends well. What is stored stays. Fails RETRY. */
 struct flow *strava_revoke_flow(struct strava *s, int64_t athlete_id);

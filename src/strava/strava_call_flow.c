@@ -14,16 +14,19 @@ struct call_flow {
     struct fetch_req req;
     struct db_unit u;
     unsigned tries;
+    struct err why; /* no token was to be had */
     struct strava__fault fault;
     enum strava__verdict verdict;
 };
 #define CALL_STEPS(STEP)                                                                           \
     STEP(call, token)                                                                              \
-    STEP(call, pay)  /* -> send, when the job has paid */                                          \
+    STEP(call, pay)  /* -> send, when the job has paid; -> refund, when there is no token */       \
     STEP(call, paid) /* fails, when there is nothing left */                                       \
     STEP(call, send)                                                                               \
     STEP(call, answer) /* tells what it says of limits, and of who may go on */                    \
-    STEP(call, end)    /* -> token, once, when it was refused */
+    STEP(call, end)    /* -> token, once, when it was refused */                                   \
+    STEP(call, refund) /* -> the end: what was paid for a call that is not made */                 \
+    STEP(call, refunded)
 FLOW_STEPS(call, CALL_STEPS);
 
 static struct call_flow *call_of(struct flow *f)
@@ -43,17 +46,19 @@ static enum flow_next call_token(struct flow *f)
     struct call_flow *m = call_of(f);
     m->token.athlete_id = m->c->athlete_id;
     m->token.call = true;
+    m->token.as_is = m->c->as_is;
     flow_call(strava__token_flow(m->s, &m->token), &m->child);
-    return flow_wait(f, &m->child, call_STEP_pay, 0); /* its waits have their deadlines */
+    return flow_wait_any(f, &m->child, call_STEP_pay, 0); /* its waits have their deadlines */
 }
 
 static enum flow_next call_pay(struct flow *f)
 {
     struct call_flow *m = call_of(f);
     m->c->ticket = m->token.ticket;
-    if (m->token.outcome != STRAVA_OK) {
+    if (m->child.failed || m->token.outcome != STRAVA_OK) {
+        m->why = m->child.failed ? m->child.err : (struct err){0};
         m->c->outcome = m->token.outcome;
-        return FLOW_DONE;
+        return flow_goto(f, call_STEP_refund);
     }
     if (m->token.limited) {
         return no_call(f, "it has refused one at this time, or they are paused");
@@ -200,6 +205,10 @@ static enum flow_next call_end(struct flow *f)
         m->c->outcome = outcome[m->verdict];
         return FLOW_DONE;
     case STRAVA__BAD_TOKEN:
+        if (m->c->as_is) {
+            m->c->outcome = STRAVA_REAUTH;
+            return FLOW_DONE;
+        }
         if (m->tries < TRIES) {
             memcpy(m->token.stale, m->token.access, sizeof(m->token.stale));
             return flow_goto(f, call_STEP_token);
@@ -219,6 +228,33 @@ static enum flow_next call_end(struct flow *f)
         f->err.code = 429;
     }
     return flow_fail(f);
+}
+
+/* ---- no call ----------------------------------------------------------------------------------
+ */
+
+static enum flow_next call_refund(struct flow *f)
+{
+    struct call_flow *m = call_of(f);
+    if (m->tries > 0 || m->c->extra) {
+        return FLOW_NEXT;
+    }
+    db_unit_done(&m->u);
+    db_unit_init(&m->u, m->s->pool, f->arena, 0);
+    db_add(&m->u, &SQL_strava_rate_give);
+    db_submit(&m->u);
+    /* If that fails there is one call less today. */
+    return flow_wait_any(f, &m->u.op, call_STEP_refunded, STRAVA__DB_MS);
+}
+
+static enum flow_next call_refunded(struct flow *f)
+{
+    struct call_flow *m = call_of(f);
+    if (m->why.class) {
+        f->err = m->why;
+        return flow_fail(f);
+    }
+    return FLOW_DONE;
 }
 
 static void call_on_end(struct flow *f)

@@ -8,14 +8,14 @@
 struct verify_flow {
     struct flow f;
     struct strava *s;
-    bool *gone;
+    struct strava_verify *v;
     struct strava__token token;
     struct strava_call call;
     struct op child;
 };
 #define VERIFY_STEPS(STEP)                                                                         \
-    STEP(verify, refresh)                                                                          \
-    STEP(verify, call) /* -> the end, when that has said enough */                                 \
+    STEP(verify, ask)                                                                              \
+    STEP(verify, refresh) /* -> the end, when the access token works */                            \
     STEP(verify, tell)
 FLOW_STEPS(verify, VERIFY_STEPS);
 
@@ -24,36 +24,47 @@ static struct verify_flow *verify_of(struct flow *f)
     return container_of(f, struct verify_flow, f);
 }
 
+static enum flow_next verify_ask(struct flow *f)
+{
+    struct verify_flow *m = verify_of(f);
+    m->call = (struct strava_call){.athlete_id = m->v->athlete_id,
+                                   .path = "/athlete",
+                                   .max_body = STRAVA_BODY_MAX,
+                                   .extra = m->v->extra,
+                                   .live = true,
+                                   .as_is = true};
+    flow_call(strava_call_flow(m->s, &m->call), &m->child);
+    return flow_wait(f, &m->child, verify_STEP_refresh, 0);
+}
+
 static enum flow_next verify_refresh(struct flow *f)
 {
     struct verify_flow *m = verify_of(f);
-    *m->gone = false;
-    m->token.force = m->token.quiet = true;
-    flow_call(strava__token_flow(m->s, &m->token), &m->child);
-    return flow_wait(f, &m->child, verify_STEP_call, 0);
-}
-
-static enum flow_next verify_call(struct flow *f)
-{
-    struct verify_flow *m = verify_of(f);
-    *m->gone = m->token.outcome == STRAVA_REAUTH;
-    /* A new access token is proof; the old one, given again because it is still good for long, is
-     * not. */
-    if (m->token.outcome != STRAVA_OK || !m->token.same) {
+    m->v->answer = STRAVA_STAYS;
+    if (m->call.outcome != STRAVA_REAUTH) {
         return FLOW_DONE;
     }
-    m->call = (struct strava_call){.athlete_id = m->token.athlete_id,
-                                   .path = "/athlete",
-                                   .max_body = STRAVA_BODY_MAX,
-                                   .live = true};
-    flow_call(strava_call_flow(m->s, &m->call), &m->child);
+    m->token.athlete_id = m->v->athlete_id;
+    m->token.force = m->token.quiet = true;
+    flow_call(strava__token_flow(m->s, &m->token), &m->child);
     return flow_wait(f, &m->child, verify_STEP_tell, 0);
 }
 
 static enum flow_next verify_tell(struct flow *f)
 {
     struct verify_flow *m = verify_of(f);
-    *m->gone = m->call.outcome == STRAVA_REAUTH;
+    const struct strava__token *t = &m->token;
+    bool refused = m->call.status == 401; /* before it had expired */
+    if (t->outcome == STRAVA_REAUTH) {
+        m->v->answer = !t->lost && (refused || !m->v->again) ? STRAVA_LEFT : STRAVA_UNPROVEN;
+    } else if (t->outcome == STRAVA_OK && t->same && t->alone) {
+        m->v->answer = refused ? STRAVA_LEFT : STRAVA_UNPROVEN;
+    } else if (t->outcome == STRAVA_OK && t->same && refused) {
+        (void)err_set(&f->err, ERR_DATA, ERR_RETRY,
+                      "Strava refuses the access token of athlete %lld, and gives it again",
+                      (long long)m->v->athlete_id);
+        return flow_fail(f);
+    }
     return FLOW_DONE;
 }
 
@@ -67,12 +78,11 @@ static void verify_end(struct flow *f)
 static const struct flow_def verify_def = {"strava_verify", verify_steps, verify_STEP_COUNT,
                                            verify_end};
 
-struct flow *strava_verify_flow(struct strava *s, int64_t athlete_id, bool *gone)
+struct flow *strava_verify_flow(struct strava *s, struct strava_verify *v)
 {
     struct verify_flow *m = flow_new(s->loop, &verify_def, sizeof(*m), 0);
     m->s = s;
-    m->token.athlete_id = athlete_id;
-    m->gone = gone;
+    m->v = v;
     return &m->f;
 }
 

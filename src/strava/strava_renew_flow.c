@@ -11,8 +11,9 @@
 enum {
     ASKS = 2, /* a second time when the answer was lost: the old token may still be good */
     SAVES = 60,
-    HOLD_MS = 1000, /* between them: what we have now is nowhere else */
-    ROUNDS = 5,     /* of texts that were only sealed anew */
+    HOLD_MS = 1000,     /* between them: what we have now is nowhere else */
+    ROUNDS = 5,         /* of texts that were only sealed anew */
+    REFUSED_MS = 60000, /* until the next time, when there were too many */
 };
 
 struct renew_flow {
@@ -110,6 +111,7 @@ static enum flow_next renew_asked(struct flow *f)
     if (verdict == STRAVA__DEAD) {
         return flow_goto(f, renew_STEP_bury);
     }
+    m->r->lost = m->r->lost || lost;
     if (lost && m->asks < ASKS) {
         return flow_goto(f, renew_STEP_ask);
     }
@@ -118,6 +120,11 @@ static enum flow_next renew_asked(struct flow *f)
     } else {
         (void)strava__answer_err(&m->req, "refreshing a token", &fault, &f->err);
         f->err.class = ERR_RETRY; /* nobody loses a token for what Strava cannot say */
+        if (f->err.code == 429) { /* no window of calls: it is waited for like any other trouble */
+            f->err.code = 0;
+            f->err.retry_after_ms =
+                f->err.retry_after_ms > REFUSED_MS ? f->err.retry_after_ms : REFUSED_MS;
+        }
     }
     return flow_fail(f);
 }

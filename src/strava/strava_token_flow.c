@@ -84,6 +84,8 @@ static void read_state(struct token_flow *m, unsigned call)
     t->inactive = db_get_i64(&m->u, call, 0, 5) != 0;
     t->limited = t->call && db_get_i64(&m->u, call, 0, 6) != 0;
     t->ticket = db_get_i64(&m->u, call, 0, 7);
+    t->lost = t->lost || db_get_i64(&m->u, call, 0, 8) != 0;
+    t->alone = !refresh.p;
     if (!m->seen && m->has_access) {
         memcpy(m->first, t->access, sizeof(m->first));
     }
@@ -140,6 +142,9 @@ static enum flow_next decide(struct token_flow *m, unsigned call)
     }
     if (m->t->limited || is_fresh(m)) {
         return end_with(m, STRAVA_OK);
+    }
+    if (m->t->as_is) {
+        return end_with(m, m->has_access && m->left_s > 0 ? STRAVA_OK : STRAVA_REAUTH);
     }
     if (m->t->reauth && m->refused && !m->t->force) {
         return end_dead(m);
@@ -218,6 +223,7 @@ static enum flow_next token_renew(struct flow *f)
 static enum flow_next token_renewed(struct flow *f)
 {
     struct token_flow *m = token_of(f);
+    m->t->lost = m->t->lost || m->renew.lost;
     if (m->child.failed) {
         return give_up(m, &m->child.err);
     }

@@ -141,7 +141,7 @@ struct leave_flow {
     struct web *w;
     struct httpd_req *r;
     unsigned char hash[32];
-    bool revoked;
+    bool revoked, dead; /* dead: with such tokens Strava says yes, whatever it does */
     struct people_erasure erasure;
     struct people_count count;
     struct db_unit u;
@@ -180,6 +180,7 @@ static enum flow_next leave_revoke(struct flow *f)
         return FLOW_DONE;
     }
     x->erasure.athlete_id = db_get_i64(&x->u, 0, 0, 0);
+    x->dead = db_get_i64(&x->u, 0, 0, 2) != 0;
     db_unit_done(&x->u);
     if (!x->w->conf.strava) {
         op_init(&x->op, f->loop, NULL);
@@ -195,8 +196,8 @@ static enum flow_next leave_revoke(struct flow *f)
 static enum flow_next leave_erase(struct flow *f)
 {
     struct leave_flow *x = leave_of(f);
-    x->revoked = !x->op.failed;
-    if (!x->revoked) {
+    x->revoked = !x->op.failed && !x->dead;
+    if (x->op.failed) {
         log_err(LOG_LEVEL_WARN, "the grant of an athlete who leaves could not be withdrawn",
                 &x->op.err);
     }

@@ -10,7 +10,8 @@ struct script_word {
     enum grant_script_what what;
     int64_t athlete_id;
     const char *code;
-    bool gone, never, asked;
+    bool never, asked;
+    int answer;     /* of verify; 0: they stay */
     struct err err; /* class 0: it goes well */
 };
 
@@ -63,7 +64,12 @@ struct script_word *grant_script_expect(enum grant_script_what what, int64_t ath
 
 void grant_script_gone(struct script_word *x)
 {
-    x->gone = true;
+    x->answer = STRAVA_LEFT;
+}
+
+void grant_script_unproven(struct script_word *x)
+{
+    x->answer = STRAVA_UNPROVEN;
 }
 
 void grant_script_code(struct script_word *x, const char *code)
@@ -94,7 +100,7 @@ struct word_flow {
     struct flow f;
     enum grant_script_what what;
     int64_t athlete_id;
-    bool *gone;
+    struct strava_verify *verify;
     struct strava_grant *grant;
     struct script_word *x;
     struct timer_op pause;
@@ -132,8 +138,8 @@ static enum flow_next word_tell(struct flow *f)
         f->err = w->x->err;
         return flow_fail(f);
     }
-    if (w->gone) {
-        *w->gone = w->x->gone;
+    if (w->verify) {
+        w->verify->answer = w->x->answer ? w->x->answer : STRAVA_STAYS;
     }
     if (w->grant) {
         w->grant->athlete_id = w->x->athlete_id;
@@ -151,12 +157,11 @@ static struct word_flow *word_new(enum grant_script_what what, int64_t athlete_i
     return w;
 }
 
-struct flow *strava_verify_flow(struct strava *s, int64_t athlete_id, bool *gone)
+struct flow *strava_verify_flow(struct strava *s, struct strava_verify *v)
 {
     CHECK(s == grant_script());
-    struct word_flow *w = word_new(SCRIPT_VERIFY, athlete_id);
-    *gone = false;
-    w->gone = gone;
+    struct word_flow *w = word_new(SCRIPT_VERIFY, v->athlete_id);
+    w->verify = v;
     return &w->f;
 }
 

@@ -15,7 +15,8 @@ struct strava *grant_script(void);
 
 /* athlete_id: of verify and revoke; for an exchange whom it gives. */
 struct script_word *grant_script_expect(enum grant_script_what what, int64_t athlete_id);
-void grant_script_gone(struct script_word *x);                   /* of verify */
+void grant_script_gone(struct script_word *x);                   /* of verify: they left */
+void grant_script_unproven(struct script_word *x);               /* of verify */
 void grant_script_code(struct script_word *x, const char *code); /* of an exchange: it must be */
 void grant_script_fails(struct script_word *x, enum err_domain domain, enum err_class class,
                         int code);

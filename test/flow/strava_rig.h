@@ -69,6 +69,7 @@ struct stored {
     const char *access, *refresh;
     int64_t left_s;
     bool reauth, inactive, limited;
+    bool interrupted; /* a refresh was begun and never ended */
     struct span refused;
 };
 #define GOOD   ((struct stored){.access = ACCESS, .refresh = OLD, .left_s = 20000})
@@ -78,8 +79,8 @@ struct stored {
 static inline void put_stored(struct script_unit *x, unsigned call, struct stored t)
 {
     script_param(x, call, 1, "42");
-    script_row(x, call, "titbwbbi", t.access, t.left_s, t.refresh, (int)t.reauth, t.refused,
-               (int)t.inactive, (int)t.limited, (int64_t)TICKET);
+    script_row(x, call, "titbwbbib", t.access, t.left_s, t.refresh, (int)t.reauth, t.refused,
+               (int)t.inactive, (int)t.limited, (int64_t)TICKET, (int)t.interrupted);
 }
 
 static inline struct script_unit *expect_load(struct stored t)
@@ -101,6 +102,12 @@ static inline struct script_unit *expect_lease(bool got, struct stored t)
     }
     put_stored(x, 1, t);
     return x;
+}
+
+/* What the job has paid for a call that is not made. */
+static inline struct script_unit *expect_refund(void)
+{
+    return script_expect(RIG_WORK, "strava_rate_give");
 }
 
 static inline struct script_unit *expect_unlease(void)

@@ -60,6 +60,20 @@ static void test_gone(void **state)
     close_world(&w);
 }
 
+/* Dead tokens that may have died of something else: the operator decides. */
+static void test_unproven(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, "{\"athlete\": 42}");
+    grant_script_unproven(grant_script_expect(SCRIPT_VERIFY, ATHLETE));
+    struct script_unit *x = rig_expect_finish("jobs_finish people_unproven", "{1}", "{1}");
+    script_param(x, 1, 1, "42");
+    play(&w);
+    assert_int_equal(jobs_counts(w.r.jobs).finished, 1);
+    close_world(&w);
+}
+
 /* A forged event: nothing but the job goes. */
 static void test_not_gone(void **state)
 {
@@ -190,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_not_gone),
+        cmocka_unit_test(test_unproven),
         cmocka_unit_test(test_strava_does_not_say),
         cmocka_unit_test(test_quota),
         cmocka_unit_test(test_bad_payloads),

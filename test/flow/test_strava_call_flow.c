@@ -27,6 +27,13 @@ static void call(struct caller *k)
     run_flow(&k->g, strava_call_flow(k->g.s, &k->c));
 }
 
+/* Without a token nothing is sent, and what the job has paid for that is given back. */
+static void call_in_vain(struct caller *k)
+{
+    expect_refund();
+    call(k);
+}
+
 static void assert_outcome(const struct caller *k, enum strava_outcome outcome)
 {
     if (k->g.op.failed) {
@@ -407,7 +414,7 @@ static void test_a_key_is_missing(void **state)
     close_caller(&a);
     open_caller(&b, KEY_B);
     expect_load((struct stored){.access = access, .refresh = refresh, .left_s = 20000});
-    call(&b);
+    call_in_vain(&b);
     assert_failed(&b.g, ERR_CONF, ERR_RETRY, 0);
     assert_non_null(strstr(b.g.op.err.msg, "data.key"));
     /* One that can be opened is enough, either of them. */
@@ -417,11 +424,11 @@ static void test_a_key_is_missing(void **state)
     assert_outcome(&b, STRAVA_OK);
     /* When it is about to expire it is not. */
     expect_load((struct stored){.access = ACCESS, .refresh = refresh, .left_s = 200});
-    call(&b);
+    call_in_vain(&b);
     assert_failed(&b.g, ERR_CONF, ERR_RETRY, 0);
     /* Nobody is asked to log in again for a key that is missing. */
     expect_load((struct stored){.access = access, .left_s = 20000});
-    call(&b);
+    call_in_vain(&b);
     assert_failed(&b.g, ERR_CONF, ERR_RETRY, 0);
     close_caller(&b);
 }
@@ -464,7 +471,7 @@ static void test_somebody_else_refreshes_for_long(void **state)
     open_caller(&k, NULL);
     put_stored(script_always(RIG_WORK, "strava_load"), 0, STALE);
     put_stored(script_always(RIG_WORK, "strava_lease strava_load"), 1, STALE);
-    call(&k);
+    call_in_vain(&k);
     assert_failed(&k.g, ERR_DATA, ERR_RETRY, 0);
     assert_true(k.g.r.now_ms >= 60000 && k.g.r.now_ms <= 60400);
     close_caller(&k);
@@ -514,7 +521,7 @@ static void test_the_answer_is_lost(void **state)
         lose(expect_refresh(OLD), how);
         fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
         expect_bury(OLD, true);
-        call(&k);
+        call_in_vain(&k);
         assert_outcome(&k, STRAVA_REAUTH);
         /* It is lost again: nobody knows yet. */
         expect_load(STALE);
@@ -522,7 +529,7 @@ static void test_the_answer_is_lost(void **state)
         lose(expect_refresh(OLD), how);
         lose(expect_refresh(OLD), how);
         expect_unlease();
-        call(&k);
+        call_in_vain(&k);
         assert_true(k.g.op.failed);
         assert_int_equal(k.g.op.err.class, ERR_RETRY);
         close_caller(&k);
@@ -540,7 +547,7 @@ static void test_refreshes_that_may_work_later(void **state)
     } row[] = {
         {500, "{\"message\":\"error\"}", ERR_HTTP, 500},
         {503, "<html>", ERR_HTTP, 503},
-        {429, "", ERR_HTTP, 429},
+        {429, "", ERR_HTTP, 0}, /* no window of calls is used up by that */
         {403, "<html>blocked</html>", ERR_HTTP, 403},
         {400, "{\"message\":\"Bad Request\"}", ERR_HTTP, 400},
         {302, "", ERR_HTTP, 302},
@@ -554,7 +561,7 @@ static void test_refreshes_that_may_work_later(void **state)
         expect_lease(true, STALE);
         fetch_script_reply(expect_refresh(OLD), row[i].status, row[i].body);
         expect_unlease();
-        call(&k);
+        call_in_vain(&k);
         assert_failed(&k.g, row[i].domain, ERR_RETRY, row[i].code);
         assert_true(row[i].domain != ERR_CONF ||
                     strstr(k.g.op.err.msg, "strava.client_secret") != NULL);
@@ -566,7 +573,7 @@ static void test_refreshes_that_may_work_later(void **state)
     expect_lease(true, STALE);
     fetch_script_fails(expect_refresh(OLD), FETCH_CONNECT);
     expect_unlease();
-    call(&k);
+    call_in_vain(&k);
     assert_true(k.g.op.failed);
     assert_int_equal(k.g.op.err.class, ERR_RETRY);
     close_caller(&k);
@@ -584,7 +591,7 @@ static void test_the_token_is_dead(void **state)
     script_param(u, 1, 2, OLD);
     script_param(u, 1, 3, "<32 bytes>");
     script_param(u, 1, 4, "the refresh token is refused");
-    call(&k);
+    call_in_vain(&k);
     assert_outcome(&k, STRAVA_REAUTH);
     /* A frontend, or a login, has stored another pair. */
     expect_load(STALE);
@@ -603,7 +610,7 @@ static void test_the_token_is_dead(void **state)
     expect_bury(NULL, false);
     expect_load((struct stored){.left_s = 0});
     expect_unlease();
-    call(&k);
+    call_in_vain(&k);
     assert_outcome(&k, STRAVA_UNKNOWN);
     close_caller(&k);
 }
@@ -624,14 +631,14 @@ static void test_without_a_refresh_token(void **state)
     struct script_unit *u = expect_bury(NULL, true);
     script_param(u, 1, 2, "NULL");
     script_param(u, 1, 3, "NULL");
-    call(&k);
+    call_in_vain(&k);
     assert_outcome(&k, STRAVA_REAUTH);
     t.reauth = true; /* known already */
     expect_load(t);
-    call(&k);
+    call_in_vain(&k);
     assert_outcome(&k, STRAVA_REAUTH);
     expect_load((struct stored){.left_s = 0});
-    call(&k);
+    call_in_vain(&k);
     assert_outcome(&k, STRAVA_UNKNOWN);
     close_caller(&k);
 }
@@ -648,7 +655,7 @@ static void test_an_account_that_waits_for_a_login(void **state)
     t.reauth = true;
     t.refused = (struct span){(const char *)digest, 32};
     expect_load(t);
-    call(&k);
+    call_in_vain(&k);
     assert_outcome(&k, STRAVA_REAUTH);
     digest[0] ^= 1;
     expect_load(t);
@@ -703,7 +710,7 @@ static void test_the_new_pair_cannot_be_stored(void **state)
     expect_refresh(OLD);
     script_fails(script_always(RIG_WORK, SAVE), "08006", "gone");
     expect_unlease();
-    call(&k);
+    call_in_vain(&k);
     assert_true(k.g.op.failed);
     assert_string_equal(k.g.op.err.sqlstate, "08006");
     assert_int_equal(k.g.r.now_ms, 60000);
@@ -715,7 +722,7 @@ static void test_the_new_pair_cannot_be_stored(void **state)
     expect_refresh(OLD);
     script_fails(script_expect(RIG_WORK, SAVE), "42P01", "no such table");
     expect_unlease();
-    call(&k);
+    call_in_vain(&k);
     assert_true(k.g.op.failed);
     assert_int_equal(k.g.op.err.class, ERR_BUG);
     close_caller(&k);
@@ -775,7 +782,7 @@ static void test_sealed_anew_meanwhile(void **state)
     fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
     script_param(expect_bury(again, false), 1, 2, t.refresh);
     script_param(expect_bury(again, true), 1, 2, again);
-    call(&k);
+    call_in_vain(&k);
     assert_outcome(&k, STRAVA_REAUTH);
     close_caller(&k);
 }
@@ -804,7 +811,7 @@ static void test_a_newer_pair_meanwhile(void **state)
         expect_refresh(OLD);
     }
     expect_unlease();
-    call(&k);
+    call_in_vain(&k);
     assert_failed(&k.g, ERR_DATA, ERR_RETRY, 0);
     close_caller(&k);
 }
@@ -945,6 +952,9 @@ static void test_the_database_goes_away(void **state)
                 fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
                 expect_stop(script_expect(RIG_WORK, BURY), silent);
                 expect_unlease();
+            }
+            if (at != 2) {
+                expect_refund();
             }
             call(&k);
             assert_true(k.g.op.failed);

@@ -3,57 +3,76 @@
 
 /* ---- verify ---------------------------------------------------------------------------------- */
 
-static void verify(struct strava_rig *g, bool *gone)
+static int verify_again(struct strava_rig *g, bool again)
 {
-    *gone = true; /* what is not said is not kept */
-    run_flow(g, strava_verify_flow(g->s, ATHLETE, gone));
+    struct strava_verify v = {.athlete_id = ATHLETE, .again = again};
+    run_flow(g, strava_verify_flow(g->s, &v));
+    return g->op.failed ? 0 : v.answer;
 }
 
-/* A new access token is proof enough. */
-static void test_still_there(void **state)
+static int verify(struct strava_rig *g)
 {
-    (void)state;
-    struct strava_rig g;
-    bool gone;
-    strava_rig_open(&g, NULL);
-    expect_load(GOOD);
-    expect_lease(true, GOOD);
-    expect_refresh(OLD);
-    expect_save(OLD, true);
-    expect_load(BETTER);
-    verify(&g, &gone);
-    assert_false(g.op.failed);
-    assert_false(gone);
-    strava_rig_close(&g);
+    return verify_again(g, false);
 }
 
-/* Strava's word, of which nobody is told: it is not for the athlete to mend. */
-static void test_gone(void **state)
+/* The access token is refused (or, where it has expired, not tried). */
+static void expect_no_access(struct stored t)
 {
-    (void)state;
-    struct strava_rig g;
-    bool gone;
-    strava_rig_open(&g, NULL);
-    expect_load(GOOD);
-    expect_lease(true, GOOD);
-    fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
-    struct script_unit *u = script_expect(RIG_WORK, LOCK);
-    script_row(u, 0, "t", OLD);
-    expect_unlease();
-    verify(&g, &gone);
-    assert_false(g.op.failed);
-    assert_true(gone);
-    /* Asked again even if it is known to be dead. */
-    struct stored t = GOOD;
-    t.reauth = true;
+    expect_load(t);
+    if (t.left_s > 0) {
+        fetch_script_reply(expect_get("/athlete", ACCESS), 401, DEAD_ACCESS);
+    } else {
+        expect_refund();
+    }
+}
+
+static void expect_dead(struct stored t)
+{
     expect_load(t);
     expect_lease(true, t);
     fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
     script_row(script_expect(RIG_WORK, LOCK), 0, "t", OLD);
     expect_unlease();
-    verify(&g, &gone);
-    assert_true(gone);
+}
+
+#define EXPIRED ((struct stored){.access = ACCESS, .refresh = OLD, .left_s = -5})
+
+/* An access token that works is proof enough, whatever the answer is about: nothing is spent. */
+static void test_still_there(void **state)
+{
+    (void)state;
+    struct strava_rig g;
+    strava_rig_open(&g, NULL);
+    expect_load(GOOD);
+    expect_get("/athlete", ACCESS);
+    assert_int_equal(verify(&g), STRAVA_STAYS);
+    expect_load(STALE); /* for a few minutes more */
+    expect_get("/athlete", ACCESS);
+    assert_int_equal(verify(&g), STRAVA_STAYS);
+    expect_load(GOOD);
+    fetch_script_reply(expect_get("/athlete", ACCESS), 403, "{\"message\":\"Forbidden\"}");
+    assert_int_equal(verify(&g), STRAVA_STAYS);
+    strava_rig_close(&g);
+}
+
+/* Else a refresh is. */
+static void test_a_refresh_works(void **state)
+{
+    (void)state;
+    struct strava_rig g;
+    strava_rig_open(&g, NULL);
+    for (int expired = 0; expired < 2; expired++) {
+        struct stored t = expired ? EXPIRED : GOOD;
+        expect_no_access(t);
+        expect_load(t);
+        expect_lease(true, t);
+        expect_refresh(OLD);
+        expect_save(OLD, true);
+        expect_load(BETTER);
+        assert_int_equal(verify(&g), STRAVA_STAYS);
+    }
     /* Somebody logged in meanwhile. */
+    expect_no_access(GOOD);
     expect_load(GOOD);
     expect_lease(true, GOOD);
     fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
@@ -62,54 +81,62 @@ static void test_gone(void **state)
     fetch_script_reply(expect_refresh(NEW), 200, PAIR);
     expect_save(NEW, true);
     expect_load(BETTER);
-    verify(&g, &gone);
-    assert_false(gone);
+    assert_int_equal(verify(&g), STRAVA_STAYS);
     strava_rig_close(&g);
 }
 
-static void expect_same_again(void)
-{
-    expect_load(GOOD);
-    expect_lease(true, GOOD);
-    fetch_script_reply(expect_refresh(OLD), 200,
-                       "{\"expires_in\":14282,\"refresh_token\":\"" OLD "\",\"access_token\":"
-                       "\"" ACCESS "\"}");
-    expect_save(OLD, true);
-    expect_load(GOOD);
-}
-
-/* The same access token again proves little: a call does. */
-static void test_too_early_for_a_new_token(void **state)
+/* Strava's word, of which nobody is told: it is not for the athlete to mend. */
+static void test_gone(void **state)
 {
     (void)state;
     struct strava_rig g;
-    bool gone;
     strava_rig_open(&g, NULL);
-    expect_same_again();
-    expect_load(GOOD);
-    expect_get("/athlete", ACCESS);
-    verify(&g, &gone);
-    assert_false(g.op.failed);
-    assert_false(gone);
-    /* Whatever else it says. */
-    expect_same_again();
-    expect_load(GOOD);
-    fetch_script_reply(expect_get("/athlete", ACCESS), 403, "{\"message\":\"Forbidden\"}");
-    verify(&g, &gone);
-    assert_false(g.op.failed);
-    assert_false(gone);
+    for (int expired = 0; expired < 2; expired++) {
+        expect_no_access(expired ? EXPIRED : GOOD);
+        expect_dead(expired ? EXPIRED : GOOD);
+        assert_int_equal(verify(&g), STRAVA_LEFT);
+    }
+    /* A second attempt, since the first got no answer: the access token had not expired. */
+    expect_no_access(GOOD);
+    expect_dead(GOOD);
+    assert_int_equal(verify_again(&g, true), STRAVA_LEFT);
+    /* Asked again even if it is known to be dead. */
+    struct stored t = GOOD;
+    t.reauth = true;
+    expect_no_access(t);
+    expect_dead(t);
+    assert_int_equal(verify(&g), STRAVA_LEFT);
+    strava_rig_close(&g);
+}
 
-    expect_same_again();
-    expect_load(GOOD);
-    fetch_script_reply(expect_get("/athlete", ACCESS), 401, DEAD_ACCESS);
-    expect_load(GOOD);
-    expect_lease(true, GOOD);
-    fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
-    expect_bury(OLD, true);
-    (void)script_expect(RIG_WORK, "strava_access_dead");
-    verify(&g, &gone);
-    assert_false(g.op.failed);
-    assert_true(gone);
+/* A refresh token is refused, too, when what took its place got lost. */
+static void test_what_may_have_got_lost(void **state)
+{
+    (void)state;
+    struct strava_rig g;
+    strava_rig_open(&g, NULL);
+    /* Just now. */
+    for (int expired = 0; expired < 2; expired++) {
+        struct stored t = expired ? EXPIRED : GOOD;
+        expect_no_access(t);
+        expect_load(t);
+        expect_lease(true, t);
+        fetch_script_fails(expect_refresh(OLD), FETCH_TIMEOUT);
+        fetch_script_reply(expect_refresh(OLD), 400, DEAD_REFRESH);
+        script_row(script_expect(RIG_WORK, LOCK), 0, "t", OLD);
+        expect_unlease();
+        assert_int_equal(verify(&g), STRAVA_UNPROVEN);
+    }
+    /* By whoever died of it before. */
+    struct stored t = GOOD;
+    t.interrupted = true;
+    expect_no_access(t);
+    expect_dead(t);
+    assert_int_equal(verify(&g), STRAVA_UNPROVEN);
+    /* By an attempt before this one. */
+    expect_no_access(EXPIRED);
+    expect_dead(EXPIRED);
+    assert_int_equal(verify_again(&g, true), STRAVA_UNPROVEN);
     strava_rig_close(&g);
 }
 
@@ -117,29 +144,32 @@ static void test_nothing_to_ask_with(void **state)
 {
     (void)state;
     struct strava_rig g;
-    bool gone;
     strava_rig_open(&g, NULL);
     expect_load((struct stored){.left_s = 0});
-    verify(&g, &gone);
-    assert_false(g.op.failed);
-    assert_false(gone);
+    expect_refund();
+    assert_int_equal(verify(&g), STRAVA_STAYS);
     /* An access token alone. */
-    expect_load((struct stored){.access = ACCESS, .left_s = 100});
-    expect_load((struct stored){.access = ACCESS, .left_s = 400});
-    expect_get("/athlete", ACCESS);
-    verify(&g, &gone);
-    assert_false(gone);
+    static const struct {
+        int64_t left_s;
+        int answer;
+    } alone[] = {{100, STRAVA_LEFT}, {-5, STRAVA_UNPROVEN}};
+    for (size_t i = 0; i < COUNT_OF(alone); i++) {
+        struct stored t = {.access = ACCESS, .left_s = alone[i].left_s};
+        expect_no_access(t);
+        expect_load(t);
+        assert_int_equal(verify(&g), alone[i].answer);
+    }
     strava_rig_close(&g);
 }
 
 static void test_nobody_can_say(void **state)
 {
     (void)state;
-    for (int how = 0; how < 5; how++) {
+    for (int how = 0; how < 6; how++) {
         struct strava_rig g;
-        bool gone;
         strava_rig_open(&g, NULL);
-        if (how < 3) {
+        if (how < 4) {
+            expect_no_access(GOOD);
             expect_load(GOOD);
             expect_lease(true, GOOD);
             struct script_request *x = expect_refresh(OLD);
@@ -147,46 +177,72 @@ static void test_nobody_can_say(void **state)
                 fetch_script_reply(x, 503, "");
             } else if (how == 1) {
                 fetch_script_reply(x, 401, FAULT("Application", "", "invalid"));
+            } else if (how == 2) {
+                fetch_script_reply(x, 429, "");
             } else {
                 fetch_script_fails(x, FETCH_RESOLVE);
             }
             expect_unlease();
-        } else if (how == 3) {
-            expect_same_again();
+        } else if (how == 4) {
             expect_load(GOOD);
             fetch_script_reply(expect_get("/athlete", ACCESS), 500, "");
         } else {
             script_fails(script_expect(RIG_WORK, "strava_load"), "08006", "gone");
+            expect_refund();
         }
-        verify(&g, &gone);
+        assert_int_equal(verify(&g), 0);
         assert_true(g.op.failed);
         assert_int_equal(g.op.err.class, ERR_RETRY);
-        assert_false(gone);
+        if (how == 2) {
+            /* Too many of these are no matter of the calls: the job pays with an attempt. */
+            assert_int_not_equal(g.op.err.code, 429);
+            assert_true(g.op.err.retry_after_ms >= 60000);
+        }
         strava_rig_close(&g);
     }
+}
+
+/* Refused, and given again: nobody is erased for that. */
+static void test_strava_contradicts_itself(void **state)
+{
+    (void)state;
+    struct strava_rig g;
+    strava_rig_open(&g, NULL);
+    expect_no_access(GOOD);
+    expect_load(GOOD);
+    expect_lease(true, GOOD);
+    fetch_script_reply(expect_refresh(OLD), 200,
+                       "{\"expires_in\":14282,\"refresh_token\":\"" OLD "\",\"access_token\":"
+                       "\"" ACCESS "\"}");
+    expect_save(OLD, true);
+    expect_load(GOOD);
+    assert_int_equal(verify(&g), 0);
+    assert_int_equal(g.op.err.class, ERR_RETRY);
+    strava_rig_close(&g);
 }
 
 static void test_verify_cancelled(void **state)
 {
     (void)state;
-    struct strava_rig g;
-    bool gone = false;
-    strava_rig_open(&g, NULL);
-    expect_load(GOOD);
-    expect_lease(true, GOOD);
-    struct script_request *x = expect_refresh(OLD);
-    fetch_script_never(x);
-    cancel_at(&g, strava_verify_flow(g.s, ATHLETE, &gone), NULL, x);
-    strava_rig_close(&g);
-
-    strava_rig_open(&g, NULL);
-    expect_same_again();
-    expect_load(GOOD);
-    x = expect_get("/athlete", ACCESS);
-    fetch_script_never(x);
-    cancel_at(&g, strava_verify_flow(g.s, ATHLETE, &gone), NULL, x);
-    strava_rig_close(&g);
-    assert_false(gone);
+    for (int at = 0; at < 2; at++) {
+        struct strava_rig g;
+        struct strava_verify v = {.athlete_id = ATHLETE};
+        strava_rig_open(&g, NULL);
+        struct script_request *x;
+        if (at == 0) {
+            expect_load(GOOD);
+            x = expect_get("/athlete", ACCESS);
+        } else {
+            expect_no_access(GOOD);
+            expect_load(GOOD);
+            expect_lease(true, GOOD);
+            x = expect_refresh(OLD);
+        }
+        fetch_script_never(x);
+        cancel_at(&g, strava_verify_flow(g.s, &v), NULL, x);
+        strava_rig_close(&g);
+        assert_int_not_equal(v.answer, STRAVA_LEFT);
+    }
 }
 
 /* ---- revoke ---------------------------------------------------------------------------------- */
@@ -357,7 +413,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_still_there),
         cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_too_early_for_a_new_token),
+        cmocka_unit_test(test_a_refresh_works),
+        cmocka_unit_test(test_what_may_have_got_lost),
+        cmocka_unit_test(test_strava_contradicts_itself),
         cmocka_unit_test(test_nothing_to_ask_with),
         cmocka_unit_test(test_nobody_can_say),
         cmocka_unit_test(test_verify_cancelled),

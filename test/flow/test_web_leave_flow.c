@@ -138,13 +138,18 @@ static void test_an_export(void **state)
 
 /* ---- leaving --------------------------------------------------------------------------------- */
 
-static struct script_unit *expect_leaves(bool strava)
+static struct script_unit *expect_leaves_with(bool strava, bool dead)
 {
     struct script_unit *x = script_expect(WEB_POOL, "web_visitor_leaves");
     script_flags(x, DB_TX);
     script_param(x, 0, 2, strava ? "t" : "f");
-    script_row(x, 0, strava ? "ii" : "iI", (int64_t)ATHLETE, (int64_t)1);
+    script_row(x, 0, strava ? "iib" : "iIb", (int64_t)ATHLETE, (int64_t)1, (int)dead);
     return x;
+}
+
+static struct script_unit *expect_leaves(bool strava)
+{
+    return expect_leaves_with(strava, false);
 }
 
 static struct script_unit *expect_departure(void)
@@ -191,6 +196,13 @@ static void test_leaving(void **state)
     assert_int_equal(leave(&w, &a), 200);
     web_says(&a, "no longer lets this server ask");
     web_says(&a, "Set-Cookie: waymark_visitor=;");
+    /* With dead tokens nobody knows what Strava has done. */
+    expect_leaves_with(true, true);
+    grant_script_expect(SCRIPT_REVOKE, ATHLETE);
+    expect_departure();
+    expect_nothing_left();
+    assert_int_equal(leave(&w, &a), 200);
+    web_says(&a, "could not be told");
     script_expect(WEB_POOL, "web_visitor_leaves"); /* logged out meanwhile */
     assert_int_equal(leave(&w, &a), 303);
     web_world_close(&w);

@@ -58,6 +58,22 @@ static void windows_and_reserve(void **state)
     assert_int_equal(take(db, 999, true), 0);
 }
 
+/* But not to a window that has just begun: it may have been taken from the one before. */
+static void what_is_not_used_is_given_back(void **state)
+{
+    (void)state;
+    struct it_db *db = with_rate(100, 100, 1000);
+    assert_int_equal(take(db, 10, true), 10);
+    it_exec(db, "SELECT q.rate_give('r', 3)");
+    it_holds(db, "(SELECT used15 = 7 AND usedday = 7 FROM q.rate)");
+    it_exec(db, "SELECT q.rate_give('r', 30)");
+    it_holds(db, "(SELECT used15 = 0 AND usedday = 0 FROM q.rate)");
+    db = with_rate(30, 100, 1000);
+    assert_int_equal(take(db, 10, true), 10);
+    it_exec(db, "SELECT q.rate_give('r', 3)");
+    it_holds(db, "(SELECT used15 = 10 FROM q.rate)");
+}
+
 static void hostile_arguments(void **state)
 {
     (void)state;
@@ -67,6 +83,7 @@ static void hostile_arguments(void **state)
     assert_int_equal(take(db, 0, true), 0);
     it_holds(db, "q.rate_take('r', NULL, true) = 0");
     it_holds(db, "(SELECT used15 = 10 AND usedday = 10 FROM q.rate)");
+    it_exec(db, "SELECT q.rate_give('nobody', 1)");
     it_holds(db, "q.rate_take('nobody', 7, false) = 7 AND q.rate_take('nobody', -7, false) = 0");
     it_holds(db, "q.rate_wait_ms('nobody', true) = 0 AND q.rate_wait_ms(NULL, true) = 0");
     it_exec(db, "SELECT q.rate_learn('nobody', 1, 1, 1, 1, now()), q.rate_full('nobody', true),"
@@ -258,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         Q_TEST(windows_and_reserve),
+        Q_TEST(what_is_not_used_is_given_back),
         Q_TEST(hostile_arguments),
         Q_TEST(nothing_at_the_ends_of_a_window),
         Q_TEST(what_the_other_side_says),

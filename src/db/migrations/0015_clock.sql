@@ -1,4 +1,4 @@
--- The other side's clock counts, also where ours had run ahead.
+-- The other side's clock counts, also where ours had run ahead; and what is not used of a rate is given back.
 
 SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true); -- as in 0003
 
@@ -32,5 +32,16 @@ BEGIN
         usedday = CASE WHEN server_time IS NULL OR floor(extract(epoch FROM server_time) / 86400) = r.winday
                        THEN greatest(r.usedday, say_usedday) ELSE r.usedday END,
         learnt_at = clock_timestamp()
+    WHERE name = of_name;
+END $$;
+
+-- Tokens that were taken and not used. Not in a window's first minute: they may have been taken from the one before.
+CREATE FUNCTION q.rate_give(of_name text, many integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    r q.rate := q.rate_roll(of_name);
+    e float8 := extract(epoch FROM clock_timestamp()) + r.offset_s;
+BEGIN
+    UPDATE q.rate SET used15 = CASE WHEN win15 = r.win15 AND e - floor(e / 900) * 900 > 60 THEN greatest(0, used15 - many) ELSE used15 END,
+        usedday = CASE WHEN winday = r.winday AND e - floor(e / 86400) * 86400 > 60 THEN greatest(0, usedday - many) ELSE usedday END
     WHERE name = of_name;
 END $$;
