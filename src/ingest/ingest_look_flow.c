@@ -15,6 +15,7 @@ struct look_flow {
     struct strava_call call, more;
     struct strava_parse parse, recorded;
     bool has_streams;     /* Strava said what there is */
+    bool streams_later;   /* and that may change soon */
     int64_t streams_prio; /* 0: no job for them */
     const char *problem;  /* it is parked; and with it dies the job, of why */
     bool dies;
@@ -176,7 +177,9 @@ static enum flow_next look_more(struct flow *f)
         return flow_goto(f, look_STEP_save);
     }
     if (m->more.outcome == STRAVA_NOT_FOUND) {
-        m->has_streams = true;
+        /* Seconds after an event it may not be there yet: that is looked for once more. */
+        m->streams_later = m->event && ingest__look_again_ms(false, m->looks) > 0;
+        m->has_streams = !m->streams_later;
         return flow_goto(f, look_STEP_save);
     }
     strava_parse_start(&m->recorded, f->loop, STRAVA_STREAMS, &m->more.body,
@@ -211,10 +214,11 @@ static enum flow_next look_save(struct flow *f)
     add_span(u, a->track);
     ingest__p_opt(u, m->has_streams ? m->more.ticket : 0, 0);
     add_span(u, m->has_streams ? m->recorded.streams : (struct span){0});
-    ingest__p_opt(u, m->has_streams ? 0 : m->streams_prio, 0);
+    ingest__p_opt(u, m->has_streams || m->streams_later ? 0 : m->streams_prio, 0);
     db_p_i64(u, m->looks + 1);
     ingest__p_opt(u, m->event ? ingest__look_again_ms(false, m->looks) : 0, 0);
     db_p_bool(u, m->deleted);
+    db_p_bool(u, m->streams_later);
     db_submit(u);
     FAULT_POINT("look_sent");
     return flow_wait_any(f, &u->op, look_STEP_saved, INGEST_UNIT_MS);

@@ -43,6 +43,7 @@ struct subscribe_flow {
     STEP(subscribe, answered) /* before we remove another one */                                   \
     STEP(subscribe, remove)                                                                        \
     STEP(subscribe, removed) /* -> save, if none is wanted */                                      \
+    STEP(subscribe, forget)  /* the number of the one before: the new one pushes at once */        \
     STEP(subscribe, create)                                                                        \
     STEP(subscribe, created) /* -> look, if another instance was first */                          \
     STEP(subscribe, save)                                                                          \
@@ -218,7 +219,7 @@ static enum flow_next subscribe_judge(struct flow *f)
     if (!x->conf->keep || !is_wanted(x)) {
         return save(x, x->found ? INGEST_SUBSCRIPTION_FOREIGN : INGEST_SUBSCRIPTION_NONE, 0);
     }
-    return x->found ? FLOW_NEXT : flow_goto(f, subscribe_STEP_create);
+    return x->found ? FLOW_NEXT : flow_goto(f, subscribe_STEP_forget);
 }
 
 /* ---- another one in our place ---------------------------------------------------------------- */
@@ -300,6 +301,17 @@ static enum flow_next subscribe_removed(struct flow *f)
 }
 
 /* ---- making one ------------------------------------------------------------------------------ */
+
+/* An event of a number that is not ours is foreign for ever; while none is known all are taken. */
+static enum flow_next subscribe_forget(struct flow *f)
+{
+    struct subscribe_flow *x = subscribe_of(f);
+    db_unit_done(&x->u);
+    db_unit_init(&x->u, x->conf->pool, f->arena, 0);
+    db_add(&x->u, &SQL_ingest_subscription_forget);
+    db_submit(&x->u);
+    return flow_wait(f, &x->u.op, subscribe_STEP_create, INGEST_LIVE_CALL_MS);
+}
 
 /* Before it answers Strava asks our listener, which answers meanwhile: nobody waits here. */
 static enum flow_next subscribe_create(struct flow *f)

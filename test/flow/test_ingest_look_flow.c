@@ -11,7 +11,7 @@
 #define PARK    "jobs_finish ingest_park"
 
 /* Of ingest_take_look, after what strava.take takes. */
-enum { P_DETAIL = 24, P_STREAMS_TICKET, P_STREAMS, P_PRIO, P_LOOKS, P_AGAIN, P_DELETED };
+enum { P_DETAIL = 24, P_STREAMS_TICKET, P_STREAMS, P_PRIO, P_LOOKS, P_AGAIN, P_DELETED, P_LATER };
 
 static const char with_line[] =
     "{\"id\": 77, \"athlete\": {\"id\": 500}, \"start_date\": \"2026-06-01T10:00:00Z\", \"map\":"
@@ -122,14 +122,16 @@ static void test_a_second_call_that_brings_nothing(void **state)
         enum strava_outcome outcome; /* 0: it fails */
         const char *payload, *body, *ticket, *prio;
         bool near;
+        const char *later;
     } want[] = {
-        {STRAVA_NOT_FOUND, EVENT, "", "102", "NULL", true},
-        {STRAVA_OK, EVENT, "{}", "102", "NULL", true}, /* no positions in it */
-        {STRAVA_OK, EVENT, "{\"latlng\"", "NULL", "9", true},
-        {STRAVA_REFUSED, QUIETLY, "", "NULL", "20", true},
-        {STRAVA_SCOPE, QUIETLY, "", "NULL", "40", false},
-        {0, EVENT, "", "NULL", "9", true},
-        {0, QUIETLY, "", "NULL", "20", true},
+        {STRAVA_NOT_FOUND, EVENT, "", "NULL", "NULL", true, "t"}, /* it may come */
+        {STRAVA_NOT_FOUND, QUIETLY, "", "102", "NULL", true, NULL},
+        {STRAVA_OK, EVENT, "{}", "102", "NULL", true, NULL}, /* no positions in it */
+        {STRAVA_OK, EVENT, "{\"latlng\"", "NULL", "9", true, NULL},
+        {STRAVA_REFUSED, QUIETLY, "", "NULL", "20", true, NULL},
+        {STRAVA_SCOPE, QUIETLY, "", "NULL", "40", false, NULL},
+        {0, EVENT, "", "NULL", "9", true, NULL},
+        {0, QUIETLY, "", "NULL", "20", true, NULL},
     };
     for (size_t i = 0; i < COUNT_OF(want); i++) {
         struct sync_world w;
@@ -147,6 +149,7 @@ static void test_a_second_call_that_brings_nothing(void **state)
         script_param(x, 1, P_STREAMS_TICKET, want[i].ticket);
         script_param(x, 1, P_STREAMS, "NULL");
         script_param(x, 1, P_PRIO, want[i].prio);
+        script_param(x, 1, P_LATER, want[i].later ? want[i].later : "f");
         play(&w);
     }
 }

@@ -88,6 +88,7 @@ static char *list_of(const char *a, const char *b)
 
 static struct script_request *expect_create(int status, const char *body)
 {
+    (void)script_expect(RIG_WORK, "ingest_subscription_forget");
     struct script_request *x = fetch_script_expect(FETCH_POST, LIST);
     fetch_script_form(x, "client_id", "1001");
     fetch_script_form(x, "client_secret", "the-client-secret");

@@ -161,7 +161,7 @@ static void each_has_its_verdict(void **state)
     (void)state;
     struct it_db *db = connected();
     it_exec(db, "INSERT INTO strava.activity (activity_id, athlete_id, state, checked)"
-                " VALUES (50, 1, 'gone', 1)");
+                " VALUES (50, 1, 'there', 1), (51, 1, 'gone', 0)");
     it_exec(db, KEEP("f", "1", "11", "1", "120475", "f")); /* an account */
     it_exec(db, KEEP("f", "3", "12", "2", "120475", "f")); /* only tokens of a frontend */
     it_exec(db, KEEP("f", "2", "13", "3", "120475", "f"));
@@ -174,11 +174,12 @@ static void each_has_its_verdict(void **state)
     it_exec(db, KEEP("t", "2", "99", "99", "120475", "t"));
     it_exec(db, KEEP("f", "3", "50", "2", "120475", "f")); /* of an activity that is another's */
     it_exec(db, KEEP("f", "3", "50", "1", "120475", "f"));
+    it_exec(db, KEEP("f", "1", "51", "2", "120475", "f")); /* claimed by somebody's invention */
     dispatch_all(db);
     assert_string_equal(verdicts(db), "look look look unknown unknown foreign check none none "
-                                      "unknown stranger look");
-    assert_string_equal(jobs(db), "check -/1 3, look 11/1 2, look 50/1 2, look 12/2 2, "
-                                  "look 13/3 2");
+                                      "unknown stranger look look");
+    assert_string_equal(jobs(db), "check -/1 3, look 11/1 2, look 50/1 2, look 51/2 2, "
+                                  "look 12/2 2, look 13/3 2");
     it_holds(db, "NOT EXISTS (SELECT FROM q.job WHERE kind = 'strava.look' AND (ukey <> 'look:' ||"
                  " (payload->>'activity') OR payload->>'why' <> 'event' OR"
                  " (payload->>'athlete')::bigint <> tenant OR lane IS NOT NULL))");
@@ -189,8 +190,8 @@ static void each_has_its_verdict(void **state)
              " OR (verdict = 'unknown') <> (object_id = 0))");
     /* Nothing was done about any of them but to make jobs. */
     it_holds(db,
-             "(SELECT count(*) FROM athletes) = %d AND (SELECT state FROM strava.activity) ="
-             " 'gone' AND EXISTS (SELECT FROM strava.account)",
+             "(SELECT count(*) FROM athletes) = %d AND (SELECT count(*) FROM strava.activity"
+             " WHERE state = 'there') = 1 AND EXISTS (SELECT FROM strava.account)",
              KNOWN + 1);
 }
 
@@ -215,6 +216,29 @@ static void a_departure_that_nothing_can_prove(void **state)
     assert_string_equal(verdicts(db), "unproven unproven check");
     assert_string_equal(jobs(db), "check -/1 3");
     it_exec(db, "DELETE FROM alert.state");
+}
+
+/* Whoever is just being erased has no events until that is over, and nobody waits for it. */
+static void an_erasure_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct it_db *db = connected();
+    PGconn *a = q_open(db);
+    it_exec(db, "SELECT q.add('[{\"queue\": \"strava\", \"kind\": \"strava.check\", \"ukey\":"
+                " \"check:1\", \"tenant\": 1}]')");
+    q_do(a, "BEGIN; SELECT * FROM waymark_depart(1, 'test', false)");
+    it_exec(db, KEEP("t", "2", "1", "1", "120475", "t"));
+    it_exec(db, EDIT("5"));
+    it_exec(db, KEEP("f", "1", "12", "2", "120475", "f"));
+    it_exec(db, "SET statement_timeout = '5 s'");
+    assert_int_equal(it_i64(db, "SELECT events FROM strava.dispatch(10)"), 1);
+    assert_int_equal(it_i64(db, "SELECT events FROM strava.dispatch(10)"), 0);
+    it_holds(db, "(SELECT count(*) FROM strava.event WHERE done_at IS NULL) = 2");
+    q_do(a, "COMMIT");
+    assert_int_equal(it_i64(db, "SELECT events FROM strava.dispatch(10)"), 2);
+    it_exec(db, "RESET statement_timeout");
+    assert_string_equal(jobs(db), "look 12/2 2");
+    it_holds(db, "NOT EXISTS (SELECT FROM waymark_count_athlete(1) WHERE n > 0)");
 }
 
 /* Before the subscription's number is known, events may already come. */
@@ -533,6 +557,7 @@ int main(void)
         Q_TEST(several_may_dispatch),
         Q_TEST(each_has_its_verdict),
         Q_TEST(a_departure_that_nothing_can_prove),
+        Q_TEST(an_erasure_holds_nobody_up),
         Q_TEST(any_subscription_until_ours_is_known),
         Q_TEST(a_backfill_is_hurried),
         Q_TEST(deletions_are_told_apart),

@@ -96,6 +96,30 @@ static void columns_are_as_the_contract_has_them(void **state)
        " visibility, streams, moved) FROM strava.activity WHERE activity_id = 5");
 }
 
+/* Two answers under way at once: a list that lags behind has what is removed just now, or its
+ * ticket is the newer one. Either way it is looked at once more. */
+static void answers_that_overtake_each_other(void **state)
+{
+    (void)state;
+    struct it_db *db = connected();
+    it_exec(db, TAKE, 10, "[{\"id\": 5, \"line\": \"" ON "\"}]");
+    is(db, "removed", "SELECT strava.take_gone(5, 1, 30, 1, 5000, true)");
+    it_exec(db, "DELETE FROM q.job");
+    is(db, "5 added bare line near",
+       "SELECT it.take(1, 31, 9, '[{\"id\": 5, \"line\": \"" ON "\"}]')");
+    it_holds(db, "(SELECT run_at BETWEEN now() + interval '50 s' AND now() + interval '61 s' FROM"
+                 " q.job WHERE ukey = 'look:5')");
+    is(db, "removed", "SELECT strava.take_gone(5, 1, 32, 10, NULL, false)");
+    /* Later it is news. */
+    it_exec(db,
+            "DELETE FROM q.job; UPDATE strava.activity SET checked_at = now() - interval '1 h'");
+    it_exec(db, "SELECT it.take(1, 33, 9, '[{\"id\": 5, \"line\": \"" ON "\"}]')");
+    it_holds(db, "NOT EXISTS (SELECT FROM q.job WHERE ukey = 'look:5')");
+    is(db, "older", "SELECT strava.take_gone(5, 1, 30, 2, 120000, true)");
+    it_holds(db, "(SELECT payload->>'looks' = '2' AND payload->>'deleted' = 'true' FROM q.job WHERE"
+                 " ukey = 'look:5')");
+}
+
 static void what_changes_nothing_touches_nothing(void **state)
 {
     (void)state;
@@ -752,6 +776,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         Q_TEST(columns_are_as_the_contract_has_them),
         Q_TEST(what_changes_nothing_touches_nothing),
+        Q_TEST(answers_that_overtake_each_other),
         Q_TEST(a_frontends_row_is_adopted_as_it_is),
         Q_TEST(the_ticket_decides_not_the_order),
         Q_TEST(one_that_comes_twice_is_one),

@@ -38,6 +38,13 @@ BEGIN
     RETURN n;
 END $$;
 
+-- Somebody is said to have withdrawn, and there is nobody who could confirm it.
+CREATE FUNCTION strava.tell_unproven(athlete bigint) RETURNS boolean LANGUAGE sql AS $$
+    SELECT alert.set('withdrawn:' || athlete, 'unproven', true, 'Athlete ' || athlete || ' may have left',
+        format('A notice says that athlete %1$s has withdrawn, which cannot be verified: their tokens may have died of something else. '
+               'Nothing was erased. If it is so: waymark athlete erase %1$s', athlete))
+$$;
+
 -- Makes jobs of the oldest events that wait, at most so many, and marks these done. How many events it were, and jobs that
 -- were made or hurried. Several may do this at the same time.
 -- A further verdict, unproven: it says that an athlete has withdrawn whose tokens had been dead for longer than it takes
@@ -53,7 +60,13 @@ DECLARE
     checks bigint[];
     unproven bigint[];
     one bigint;
+    free bigint[];
 BEGIN
+    -- Whoever is being erased just now holds the athlete: events about them wait until it is clear whether they are here.
+    free := ARRAY(SELECT h.id FROM athletes h WHERE h.id IN (SELECT e.owner_id FROM strava.event e WHERE e.id = ANY (batch))
+                  ORDER BY h.id FOR KEY SHARE SKIP LOCKED);
+    batch := ARRAY(SELECT e.id FROM strava.event e WHERE e.id = ANY (batch)
+                   AND (e.owner_id = ANY (free) OR NOT EXISTS (SELECT FROM athletes h WHERE h.id = e.owner_id)) ORDER BY e.id);
     events := cardinality(batch);
     jobs := 0;
     IF events = 0 THEN
@@ -69,7 +82,8 @@ BEGIN
                 WHEN EXISTS (SELECT FROM strava.account a WHERE a.athlete_id = e.owner_id AND a.state = 'reauth'
                              AND a.state_at < e.received_at - interval '15 minutes') THEN 'unproven'
                 ELSE 'check' END
-            WHEN EXISTS (SELECT FROM strava.activity a WHERE a.activity_id = e.object_id AND a.athlete_id <> e.owner_id) THEN 'stranger'
+            WHEN EXISTS (SELECT FROM strava.activity a WHERE a.activity_id = e.object_id AND a.athlete_id <> e.owner_id
+                         AND a.state = 'there') THEN 'stranger'
             ELSE 'look' END
         WHERE e.id = ANY (batch)
         RETURNING e.verdict, e.object_id, e.owner_id, e.aspect
@@ -87,9 +101,7 @@ BEGIN
         jobs := jobs + strava.queue_checks(checks);
     END IF;
     FOREACH one IN ARRAY coalesce(unproven, '{}') LOOP
-        PERFORM alert.set('withdrawn:' || one, 'unproven', true, 'Athlete ' || one || ' may have left',
-            format('A notice says that athlete %1$s has withdrawn, which cannot be verified: Strava had refused their tokens before. '
-                   'Nothing was erased. If it is so: waymark athlete erase %1$s', one));
+        PERFORM strava.tell_unproven(one);
     END LOOP;
     -- A long backlog must not be taken for a job that is gone.
     UPDATE strava.dispatcher SET wanted_at = clock_timestamp() WHERE wanted_at < clock_timestamp() - interval '20 seconds';

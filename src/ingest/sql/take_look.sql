@@ -30,9 +30,10 @@
 -- $28 integer how often it was looked at for an event
 -- $29 bigint milliseconds until the next time, should nothing be new; NULL: no next time
 -- $30 boolean an event says that it was deleted
+-- $31 boolean its recorded track is not there yet, or never
 WITH taken AS MATERIALIZED (
     SELECT * FROM strava.take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 )
 SELECT t.what, strava.take_detail(t.id, $1, t.what, $24, $25, $26, $27),
-       CASE WHEN $29 IS NOT NULL AND (t.what = 'same' OR $30) THEN strava.look_again(t.id, $1, $28, $29, $30) END
+       CASE WHEN $29 IS NOT NULL AND (t.what IN ('same', 'older') OR $30 OR $31) THEN strava.look_again(t.id, $1, $28, $29, $30) END
 FROM taken t
