@@ -351,6 +351,7 @@ static void the_database_is_slow(void **state)
 {
     (void)state;
     struct it_db *db = it_db_new();
+    connect_them(db);
     const char *address;
     struct it_proc *p = serve(db, &address);
     const char *admin = http_address(p, "admin");
@@ -389,6 +390,7 @@ static void the_database_stops_and_starts(void **state)
 {
     (void)state;
     struct it_db *db = it_db_new();
+    connect_them(db);
     const char *address;
     struct it_proc *p = serve(db, &address);
     const char *admin = http_address(p, "admin");
