@@ -165,6 +165,7 @@ static void live_jobs(void **state)
     struct it_db *db = it_db_new();
     struct browser b;
     struct it_proc *p = serve(db, &b);
+    assert_true(it_eventually(db, 20000, "SELECT count(*) = 1 FROM q.instance") >= 0);
     it_exec(db,
             "INSERT INTO q.job (id, queue, kind, state, run_at, owner, lane) OVERRIDING SYSTEM "
             "VALUE SELECT id, 'red', 'a', state::q.state, CASE state WHEN 'waiting' THEN now() + "
