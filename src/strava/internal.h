@@ -135,7 +135,7 @@ struct strava__renew {
     bool quiet;                /* a dead one is no news: mark nothing */
     char spent[STRAVA__TOKEN]; /* the refresh token */
     const char *stored;        /* as it is stored; NULL: there is none */
-    bool lost;                 /* an answer was: it may have replaced what was refused then */
+    bool lost;                 /* an answer was, this time or before: see strava.account.doubtful */
     enum {
         STRAVA__RENEWED = 1,   /* the lease ended with that */
         STRAVA__RENEW_DEAD,    /* so it did, unless quiet */

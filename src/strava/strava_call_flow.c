@@ -230,8 +230,7 @@ static enum flow_next call_end(struct flow *f)
     return flow_fail(f);
 }
 
-/* ---- no call ----------------------------------------------------------------------------------
- */
+/* ---- no call --------------------------------------------------------------------------------- */
 
 static enum flow_next call_refund(struct flow *f)
 {

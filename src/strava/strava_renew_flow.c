@@ -215,6 +215,7 @@ static enum flow_next renew_bury(struct flow *f)
         }
         db_p_text(&m->u,
                   m->r->stored ? "the refresh token is refused" : "there is no refresh token");
+        db_p_bool(&m->u, m->r->lost);
     }
     db_submit(&m->u);
     return flow_wait(f, &m->u.op, renew_STEP_buried, STRAVA__DB_MS);

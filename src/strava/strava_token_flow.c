@@ -216,6 +216,7 @@ static enum flow_next token_renew(struct flow *f)
     struct token_flow *m = token_of(f);
     m->renew.athlete_id = m->t->athlete_id;
     m->renew.quiet = m->t->quiet;
+    m->renew.lost = m->t->lost;
     flow_call(strava__renew_flow(m->s, &m->renew), &m->child);
     return flow_wait_any(f, &m->child, token_STEP_renewed, 0); /* its waits have their deadlines */
 }
@@ -274,6 +275,7 @@ static enum flow_next token_release(struct flow *f)
     db_add(&m->u, &SQL_strava_unlease);
     db_p_i64(&m->u, m->t->athlete_id);
     db_p_i64(&m->u, m->renew.owner);
+    db_p_bool(&m->u, m->t->lost);
     db_submit(&m->u);
     /* If that fails it ends by itself. */
     return flow_wait_any(f, &m->u.op, token_STEP_released, STRAVA__DB_MS);

@@ -110,11 +110,23 @@ static inline struct script_unit *expect_refund(void)
     return script_expect(RIG_WORK, "strava_rate_give");
 }
 
-static inline struct script_unit *expect_unlease(void)
+static inline struct script_unit *expect_unlease_with(const char *lost)
 {
     struct script_unit *x = script_expect(RIG_WORK, "strava_unlease");
     script_param(x, 0, 1, "42");
+    script_param(x, 0, 3, lost);
     return x;
+}
+
+static inline struct script_unit *expect_unlease(void)
+{
+    return expect_unlease_with("f");
+}
+
+/* What a refresh gave may have got lost: that is kept. */
+static inline struct script_unit *expect_doubt(void)
+{
+    return expect_unlease_with("t");
 }
 
 /* now: the refresh token that is stored (NULL: none); done: ours took its place. */

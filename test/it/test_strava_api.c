@@ -580,12 +580,38 @@ static void a_scope_that_is_missing(void **state)
 
 /* ---- leaving --------------------------------------------------------------------------------- */
 
-static bool is_gone(struct world *w, int64_t athlete)
+static int answer_of(struct world *w, int64_t athlete)
 {
     struct strava_verify v = {.athlete_id = athlete};
     run_well(w, strava_verify_flow(w->s[0], &v));
-    assert_int_not_equal(v.answer, 0);
-    return v.answer == STRAVA_LEFT;
+    return v.answer;
+}
+
+static bool is_gone(struct world *w, int64_t athlete)
+{
+    int answer = answer_of(w, athlete);
+    assert_true(answer == STRAVA_LEFT || answer == STRAVA_STAYS);
+    return answer == STRAVA_LEFT;
+}
+
+/* Somebody died of a refresh: its refusal is no proof, however often one asks, until a login. */
+static void dead_of_something_else(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, KEY_A);
+    log_in(&w, ANNA);
+    it_exec(w.db, "UPDATE strava.account SET refresh_owner = 1, refresh_until = now() - interval"
+                  " '1 s'");
+    sim_do(w.sim, "token/invalidate", "{\"athlete\":9001,\"what\":\"both\"}");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer_of(&w, ANNA), STRAVA_UNPROVEN);
+    log_in(&w, ANNA);
+    it_holds(w.db, "NOT EXISTS (SELECT FROM strava.account WHERE doubtful)");
+    assert_int_equal(answer_of(&w, ANNA), STRAVA_STAYS);
+    sim_do(w.sim, "athlete/9001/revoke", "{\"silent\":true}");
+    assert_int_equal(answer_of(&w, ANNA), STRAVA_LEFT);
+    close_world(&w);
 }
 
 static void revoked_silently(void **state)
@@ -894,6 +920,7 @@ int main(void)
         IT_TEST(erased_meanwhile),
         IT_TEST(refused_once),
         IT_TEST(a_scope_that_is_missing),
+        IT_TEST(dead_of_something_else),
         IT_TEST(revoked_silently),
         IT_TEST(withdrawn_by_us),
         IT_TEST(used_up),

@@ -38,6 +38,10 @@ BEGIN
     RETURN n;
 END $$;
 
+-- The answer of a refresh may have got lost, and with it the token that took the refused one's place: until there are good
+-- ones again, a refused one is no proof that the athlete has withdrawn.
+ALTER TABLE strava.account ADD COLUMN doubtful boolean NOT NULL DEFAULT false;
+
 -- Somebody is said to have withdrawn, and there is nobody who could confirm it.
 CREATE FUNCTION strava.tell_unproven(athlete bigint) RETURNS boolean LANGUAGE sql AS $$
     SELECT alert.set('withdrawn:' || athlete, 'unproven', true, 'Athlete ' || athlete || ' may have left',

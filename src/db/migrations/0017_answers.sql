@@ -23,7 +23,7 @@ BEGIN
     INSERT INTO strava.activity (activity_id, athlete_id, state, checked)
     SELECT u, of_athlete, 'gone', 0 FROM unnest(ids) u ORDER BY u ON CONFLICT DO NOTHING;
     PERFORM FROM strava.activity k WHERE k.activity_id = ANY (ids) ORDER BY k.activity_id FOR NO KEY UPDATE;
-    -- A list may lag behind: what has just been removed, and is in it, is looked at once more.
+    -- A list may lag behind: what has just been removed, and is in it, is looked at once more (9: and then not again).
     FOR one IN SELECT k.activity_id FROM strava.activity k WHERE k.activity_id = ANY (ids) AND of_sync IS NOT NULL AND k.state = 'gone'
                    AND k.checked BETWEEN 1 AND of_ticket - 1 AND k.checked_at > now() - interval '10 minutes' ORDER BY 1 LOOP
         PERFORM strava.look_again(one, of_athlete, 9, 60000, false);

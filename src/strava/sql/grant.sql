@@ -18,4 +18,4 @@ WITH refresh AS (
 )
 INSERT INTO strava.account AS a (athlete_id, name, scopes) SELECT athlete_id, $2, $3 FROM access
 ON CONFLICT (athlete_id) DO UPDATE SET name = coalesce(excluded.name, a.name), scopes = excluded.scopes, connected_at = now(),
-    refresh_owner = NULL, refresh_until = NULL
+    refresh_owner = NULL, refresh_until = NULL, doubtful = false

@@ -1,6 +1,6 @@
 -- What a call starts from: the athlete's tokens as they are stored, the seconds that are left of the access token, how the
 -- account and the application stand, whether calls are refused at this time or paused, the ticket of the answer, and whether
--- somebody began a refresh and never ended it.
+-- what a refresh gave may have got lost: somebody said so, or died of it.
 -- Times of the contract's tables are in UTC; they are compared here, by the one clock that all instances share.
 -- $1 bigint athlete id
 SELECT t.access_token, CASE WHEN isfinite(t.expires_at)
@@ -9,7 +9,7 @@ SELECT t.access_token, CASE WHEN isfinite(t.expires_at)
        coalesce(q.paused_until > clock_timestamp(), false)
            OR coalesce(floor((extract(epoch FROM clock_timestamp()) + q.offset_s) / 900) = p.refused15, false)
            OR coalesce(floor((extract(epoch FROM clock_timestamp()) + q.offset_s) / 86400) = p.refusedday, false),
-       nextval('strava.ticket'), coalesce(a.refresh_until < clock_timestamp(), false)
+       nextval('strava.ticket'), coalesce(a.doubtful OR a.refresh_until < clock_timestamp(), false)
 FROM (VALUES ($1)) v(athlete_id)
 LEFT JOIN access_tokens t ON t.athlete_id = v.athlete_id
 LEFT JOIN refresh_tokens r ON r.athlete_id = v.athlete_id

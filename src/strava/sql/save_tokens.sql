@@ -15,7 +15,7 @@ WITH fresh AS (
     ON CONFLICT (athlete_id) DO UPDATE SET access_token = excluded.access_token, expires_at = excluded.expires_at,
         updated_at = now()
 ), lease AS (
-    UPDATE strava.account a SET refresh_owner = NULL, refresh_until = NULL FROM fresh
+    UPDATE strava.account a SET refresh_owner = NULL, refresh_until = NULL, doubtful = false FROM fresh
     WHERE a.athlete_id = fresh.athlete_id AND a.refresh_owner = $2
 )
 SELECT EXISTS (SELECT FROM fresh)
