@@ -35,6 +35,7 @@ struct web_begun {
     unsigned char key[32]; /* so that nobody can choose whom to share a place with */
     int64_t until_ms;      /* 0: not begun */
     unsigned short n[WEB_BEGUN_PLACES];
+    unsigned short near; /* from this machine, apart: no stranger keeps its proxy out */
 };
 
 struct web_mount;

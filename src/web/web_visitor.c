@@ -122,14 +122,13 @@ const char *web__origin_of(const struct web *w, struct httpd_req *r)
                         (int)host.n, host.p);
 }
 
-/* ---- how often --------------------------------------------------------------------------------
- */
+/* ---- how often ------------------------------------------------------------------------------- */
 
 enum {
     BEGUN_MS = 600000,
     BEGUN_MAX = 30, /* from one address: a household, or a class with one teacher */
-    BEGUN_MAX_NEAR =
-        600 /* from this machine, where a proxy that is not trusted may stand for all */
+    /* From this machine, where a proxy that is not trusted may stand for all. */
+    BEGUN_MAX_NEAR = 600,
 };
 
 static bool is_near(const char *address)
@@ -138,19 +137,27 @@ static bool is_near(const char *address)
            strncmp(address, "127.", 4) == 0;
 }
 
+static unsigned short *place_of(struct web_begun *b, const char *address)
+{
+    unsigned char mac[32];
+    unsigned n = sizeof(mac);
+    CHECK(HMAC(EVP_sha256(), b->key, sizeof(b->key), (const unsigned char *)address,
+               strlen(address), mac, &n) != NULL);
+    return &b->n[(mac[0] | mac[1] << 8) % WEB_BEGUN_PLACES];
+}
+
 bool web__may_begin(struct web *w, const char *address, int64_t now_ms)
 {
     struct web_begun *b = &w->begun;
-    unsigned char mac[32];
-    unsigned n = sizeof(mac), most = is_near(address) ? BEGUN_MAX_NEAR : BEGUN_MAX;
     if (b->until_ms == 0 || now_ms >= b->until_ms) {
         memset(b->n, 0, sizeof(b->n));
+        b->near = 0;
         CHECK(RAND_bytes(b->key, sizeof(b->key)) == 1);
         b->until_ms = now_ms + BEGUN_MS;
     }
-    CHECK(HMAC(EVP_sha256(), b->key, sizeof(b->key), (const unsigned char *)address,
-               strlen(address), mac, &n) != NULL);
-    unsigned short *count = &b->n[(mac[0] | mac[1] << 8) % WEB_BEGUN_PLACES];
+    bool near = is_near(address);
+    unsigned most = near ? BEGUN_MAX_NEAR : BEGUN_MAX;
+    unsigned short *count = near ? &b->near : place_of(b, address);
     *count += *count <= most;
     return *count <= most;
 }

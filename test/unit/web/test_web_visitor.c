@@ -234,10 +234,10 @@ static void test_how_often_one_may_begin(void **state)
     for (int i = 0; i < 70000; i++) { /* it does not count round */
         assert_false(web__may_begin(&w, "192.0.2.7", 1000 + i));
     }
+    for (int i = 0; i < 600; i++) { /* this machine counts as one, and apart */
+        assert_true(web__may_begin(&w, near[i % COUNT_OF(near)], 200000));
+    }
     for (size_t k = 0; k < COUNT_OF(near); k++) {
-        for (int i = 0; i < 600; i++) {
-            assert_true(web__may_begin(&w, near[k], 200000));
-        }
         assert_false(web__may_begin(&w, near[k], 200000));
     }
     /* Others are not kept out, but for one in a thousand who shares a place. */
