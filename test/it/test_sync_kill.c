@@ -164,7 +164,10 @@ static void a_long_history_one_call_at_a_time(void **state)
 static void four_calls_at_a_time(void **state)
 {
     (void)state;
-    backfill("demo", "all", 1, 4);
+    if (is_full())
+        backfill("big", "near", 0.2, 4);
+    else
+        backfill("demo", "all", 1, 4);
 }
 
 int main(void)
