@@ -170,6 +170,51 @@ static void four_calls_at_a_time(void **state)
         backfill("demo", "all", 1, 4);
 }
 
+/* A page whose process dies each time is taken for what kills it, and given up; the sync of the
+ * next hour goes through everything anew. */
+static void a_page_whose_process_always_dies(void **state)
+{
+    enum { PAGES = 40, DEATHS = 10, LONG_MS = 60000 };
+    (void)state;
+    struct sim *s = sim_start(IT_LIST("--clock", "2026-07-01T12:05:00Z", "--preset", "big"));
+    struct it_db *db = sync_db(s);
+    sync_connect(db, s, SYNC_ATHLETE, NULL);
+    for (int nth = 2; nth < PAGES; nth++)
+        (void)sim_do(s, "fault",
+                     "{\"match\":{\"path\":\"/athlete/activities\"},\"when\":{\"nth\":%d},"
+                     "\"action\":{\"type\":\"drop\",\"at\":\"never\"}}",
+                     nth);
+    (void)sync_request(db, SYNC_ATHLETE, "new", NULL);
+    unsigned kills = 0;
+    int64_t end = it_now_ms() + LONG_MS;
+    while (it_i64(db, "SELECT count(*) FROM q.dead WHERE ukey LIKE 'page:%%'") == 0) {
+        struct it_proc *p = it_serve(db, sync_env(s, NULL));
+        int64_t until = it_now_ms() + 3000;
+        while (it_now_ms() < until &&
+               it_i64(db, "SELECT count(*) FROM q.job WHERE ukey LIKE 'page:%%' AND state ="
+                          " 'running' AND EXISTS (SELECT FROM activities)") == 0)
+            it_pause_ms(10);
+        it_signal(p, SIGKILL);
+        (void)it_wait(p, 10000);
+        kills++;
+        assert_true(it_now_ms() < end);
+    }
+    assert_true(kills >= DEATHS);
+    it_holds(db, "(SELECT count(*) BETWEEN 1 AND 200 FROM activities) AND (SELECT backfill_status ="
+                 " 'started' FROM athletes)");
+
+    (void)sim_do(s, "fault/clear", "{}");
+    struct it_proc *p = it_serve(db, sync_env(s, NULL));
+    it_must(db, NULL, IT_LIST("jobs", "cron", "run", "strava.new"), 0);
+    sync_wait(db, LONG_MS);
+    it_serve_stop(p);
+    sync_same(db, s, SYNC_ATHLETE);
+    it_holds(db, "(SELECT string_agg(state, ' ' ORDER BY id) = 'failed done' FROM strava.sync) AND"
+                 " (SELECT backfill_status = 'complete' FROM athletes)");
+    sync_within_limits(s);
+    sim_stop(s);
+}
+
 int main(void)
 {
     const char *given = getenv("WAYMARK_SEED");
@@ -178,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IT_TEST(a_long_history_one_call_at_a_time),
         IT_TEST(four_calls_at_a_time),
+        IT_TEST(a_page_whose_process_always_dies),
     };
     return cmocka_run_group_tests(tests, it_up, it_down);
 }
