@@ -3,11 +3,16 @@
 
 enum {
     CHUNK = 250,
-    /* Between full chunks the database belongs to those who keep more events: Strava lets us make
-     * some thousand calls a day, so there is no haste. So many times what the chunk took. */
-    PACE = 9,
-    PACE_LEAST_MS = 50,
-    PACE_MOST_MS = 2000,
+    /* While events pour in the database belongs to those who keep them: Strava lets us make some
+     * thousand calls a day, so there is no haste. A chunk slows them down while it lasts; paused
+     * for so many times that, that is one event in a hundred. */
+    POURING_PER_S = 500,
+    POURING_PACE = 99,
+    POURING_LEAST_MS = 500,
+    POURING_MOST_MS = 5000,
+    PACE = 2, /* else a third of the time is left to it */
+    PACE_LEAST_MS = 10,
+    PACE_MOST_MS = 1000,
     SOON_MS = 20,         /* when somebody is just committing events */
     HAND_OVER_MS = 30000, /* a successor goes on, with attempts and a deadline of its own */
 };
@@ -19,6 +24,7 @@ struct dispatch_flow {
     struct db_unit u;
     struct timer_op pause;
     int64_t started_ms, asked_ms, events, jobs;
+    int64_t kept, kept_ms; /* of all times, and when it was so many; 0: not known yet */
 };
 #define DISPATCH_STEPS(STEP)                                                                       \
     STEP(dispatch, chunk)                                                                          \
@@ -63,10 +69,30 @@ static enum flow_next again(struct dispatch_flow *d, int64_t pause_ms)
     return flow_wait(&d->f, &d->pause.op, dispatch_STEP_chunk, 0);
 }
 
+/* Whether many events have come since the chunk before, at whatever instance. */
+static bool are_pouring(struct dispatch_flow *d, int64_t kept, int64_t now_ms)
+{
+    bool known = d->kept_ms != 0;
+    int64_t came = kept - d->kept, ms = now_ms - d->kept_ms;
+    d->kept = kept;
+    d->kept_ms = now_ms;
+    return !known || came > ms * POURING_PER_S / 1000;
+}
+
+static int64_t pause_after(int64_t chunk_ms, bool pouring)
+{
+    int64_t ms = chunk_ms * (pouring ? POURING_PACE : PACE);
+    int64_t least = pouring ? POURING_LEAST_MS : PACE_LEAST_MS;
+    int64_t most = pouring ? POURING_MOST_MS : PACE_MOST_MS;
+    return ms < least ? least : ms > most ? most : ms;
+}
+
 static enum flow_next dispatch_counted(struct flow *f)
 {
     struct dispatch_flow *d = dispatch_of(f);
     int64_t events = db_get_i64(&d->u, 0, 0, 0), jobs = db_get_i64(&d->u, 0, 0, 1);
+    int64_t now_ms = clock_mono_ms();
+    bool pouring = are_pouring(d, db_get_i64(&d->u, 0, 0, 2), now_ms);
     d->events += events;
     d->jobs += jobs;
     if (jobs > 0) {
@@ -75,9 +101,7 @@ static enum flow_next dispatch_counted(struct flow *f)
     if (events < CHUNK) {
         return FLOW_NEXT;
     }
-    int64_t ms = (clock_mono_ms() - d->asked_ms) * PACE;
-    ms = ms < PACE_LEAST_MS ? PACE_LEAST_MS : ms > PACE_MOST_MS ? PACE_MOST_MS : ms;
-    return again(d, ms);
+    return again(d, pause_after(now_ms - d->asked_ms, pouring));
 }
 
 static enum flow_next dispatch_end(struct flow *f)

@@ -26,13 +26,18 @@ static void end_world(struct rig *r)
     rig_close(r);
 }
 
-static struct script_unit *expect_chunk(int64_t events, int64_t jobs)
+static struct script_unit *expect_chunk_of(int64_t events, int64_t jobs, int64_t kept)
 {
     struct script_unit *x = script_expect(RIG_WORK, "ingest_dispatch");
     script_flags(x, DB_TX);
     script_param(x, 0, 1, "250");
-    script_row(x, 0, "ii", events, jobs);
+    script_row(x, 0, "iii", events, jobs, kept);
     return x;
+}
+
+static struct script_unit *expect_chunk(int64_t events, int64_t jobs)
+{
+    return expect_chunk_of(events, jobs, 1000);
 }
 
 static struct script_unit *expect_end(void)
@@ -54,6 +59,28 @@ static void test_until_none_is_left(void **state)
     rig_play(&r);
     assert_int_equal(jobs_counts(r.jobs).finished, 1);
     end_world(&r);
+}
+
+/* Who keeps events goes first while they pour in; what has come is made jobs of soon after. */
+static void test_gives_way_to_more(void **state)
+{
+    (void)state;
+    for (int pouring = 0; pouring < 2; pouring++) {
+        struct rig r;
+        open_world(&r);
+        rig_start(&r);
+        expect_chunk_of(250, 0, 1000);
+        struct script_unit *second = expect_chunk_of(250, 0, pouring ? 1000000 : 1100);
+        struct script_unit *third = expect_chunk_of(1, 0, 1000000);
+        expect_end();
+        rig_claim_empty();
+        rig_until_asked(&r, second);
+        int64_t asked_ms = loop_now_ms(r.loop);
+        rig_until_asked(&r, third);
+        int64_t paused_ms = loop_now_ms(r.loop) - asked_ms;
+        assert_in_range(paused_ms, pouring ? 500 : 10, pouring ? 5000 : 100);
+        end_world(&r);
+    }
 }
 
 static void test_more_came_meanwhile(void **state)
@@ -157,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_until_none_is_left),
+        cmocka_unit_test(test_gives_way_to_more),
         cmocka_unit_test(test_more_came_meanwhile),
         cmocka_unit_test(test_hands_over),
         cmocka_unit_test(test_trouble),
