@@ -4,8 +4,8 @@
 enum {
     CHUNK = 250,
     /* While events pour in the database belongs to those who keep them: Strava lets us make some
-     * thousand calls a day, so there is no haste. A chunk slows them down while it lasts; paused
-     * for so many times that, that is one event in a hundred. */
+     * thousand calls a day, so there is no haste. A chunk slows them down while it lasts: after a
+     * pause of 99 times that, it is one event in a hundred; of a long chunk, a few. */
     POURING_PER_S = 500,
     POURING_PACE = 99,
     POURING_LEAST_MS = 500,
@@ -24,7 +24,7 @@ struct dispatch_flow {
     struct db_unit u;
     struct timer_op pause;
     int64_t started_ms, asked_ms, events, jobs;
-    int64_t kept, kept_ms; /* of all times, and when it was so many; 0: not known yet */
+    int64_t last_id, last_ms; /* of the newest event, and when that was; 0: not known yet */
 };
 #define DISPATCH_STEPS(STEP)                                                                       \
     STEP(dispatch, chunk)                                                                          \
@@ -69,13 +69,14 @@ static enum flow_next again(struct dispatch_flow *d, int64_t pause_ms)
     return flow_wait(&d->f, &d->pause.op, dispatch_STEP_chunk, 0);
 }
 
-/* Whether many events have come since the chunk before, at whatever instance. */
-static bool are_pouring(struct dispatch_flow *d, int64_t kept, int64_t now_ms)
+/* Whether many events have come since the chunk before, at whatever instance: ids count them. The
+ * first time nobody knows, and those who keep events get the benefit. */
+static bool are_pouring(struct dispatch_flow *d, int64_t last_id, int64_t now_ms)
 {
-    bool known = d->kept_ms != 0;
-    int64_t came = kept - d->kept, ms = now_ms - d->kept_ms;
-    d->kept = kept;
-    d->kept_ms = now_ms;
+    bool known = d->last_ms != 0;
+    int64_t came = last_id - d->last_id, ms = now_ms - d->last_ms;
+    d->last_id = last_id;
+    d->last_ms = now_ms;
     return !known || came > ms * POURING_PER_S / 1000;
 }
 

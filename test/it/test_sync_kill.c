@@ -186,7 +186,7 @@ static void a_page_whose_process_always_dies(void **state)
                      nth);
     (void)sync_request(db, SYNC_ATHLETE, "new", NULL);
     unsigned kills = 0;
-    int64_t end = it_now_ms() + LONG_MS;
+    int64_t end = it_now_ms() + LIMIT_MS;
     while (it_i64(db, "SELECT count(*) FROM q.dead WHERE ukey LIKE 'page:%%'") == 0) {
         struct it_proc *p = it_serve(db, sync_env(s, NULL));
         int64_t until = it_now_ms() + 3000;

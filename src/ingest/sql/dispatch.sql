@@ -1,3 +1,3 @@
--- Makes jobs of events: how many events, how many jobs; and how many events have been kept so far. See strava.dispatch.
+-- Makes jobs of events: how many events, how many jobs; and the id of the newest event. See strava.dispatch.
 -- $1 integer at most so many events
-SELECT events::bigint, jobs::bigint, coalesce(pg_sequence_last_value('strava.event_id_seq'), 0) FROM strava.dispatch($1)
+SELECT events::bigint, jobs::bigint, coalesce((SELECT max(id) FROM strava.event), 0) FROM strava.dispatch($1)
